@@ -1,0 +1,204 @@
+-- ---------------------------------------------------------------------------
+-- Views
+--
+-- Each shows what the caller may see, by a list of workflows that is made
+-- once per query.  All are security barriers.
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION wf.readable_workflows()
+RETURNS integer[]
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_readable_workflows';
+COMMENT ON FUNCTION wf.readable_workflows() IS 'for the views: workflows whose runs the caller may read';
+
+CREATE FUNCTION wf.visible_workflows()
+RETURNS integer[]
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_visible_workflows';
+COMMENT ON FUNCTION wf.visible_workflows() IS 'for the views: workflows that the caller may know of';
+
+CREATE FUNCTION wf.time_add(moment timestamptz, delay interval)
+RETURNS timestamptz
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'wf_time_add';
+COMMENT ON FUNCTION wf.time_add(timestamptz, interval) IS 'for the views: time plus delay in UTC; infinity for a thousand years or more';
+
+CREATE FUNCTION wf.is_past(moment timestamptz)
+RETURNS boolean
+LANGUAGE C VOLATILE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'wf_is_past';
+COMMENT ON FUNCTION wf.is_past(timestamptz) IS 'for the views: has the time come, by the clock';
+
+CREATE FUNCTION wf.executing_attempt(run_id uuid)
+RETURNS integer
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_executing_attempt';
+COMMENT ON FUNCTION wf.executing_attempt(uuid) IS 'for the views: the attempt that an executor is at now, or NULL';
+
+CREATE FUNCTION wf.workers_list(
+	OUT pid integer,
+	OUT kind text,
+	OUT database text,
+	OUT owner oid,
+	OUT workflow_id integer,
+	OUT run_id uuid,
+	OUT since timestamptz)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_workers';
+COMMENT ON FUNCTION wf.workers_list() IS 'for the views: processes of pg_workflow';
+
+-- Every run with its last event, slice by slice: a run's events are in the
+-- slice that the run is in.  Nobody may read it; the views build on it.
+DO $run_state$
+DECLARE
+	body text;
+BEGIN
+	SELECT pg_catalog.string_agg(pg_catalog.format($sql$
+		SELECT r.run_id, r.run_at AS enqueued_for, r.enqueued_at, r.workflow_id,
+			   r.priority AS enqueued_priority, r.payload, r.key_digest, r.key,
+			   r.key_anchor, r.key_ttl, r.replaces,
+			   e.at, e.seq, e.attempt, e.priority, e.tries, e.crashes, e.kind, e.run_at,
+			   e.lease_until, e.started_at, e.result, e.worker, e.sqlstate, e.error
+		  FROM wf.run_%1$s r
+		  LEFT JOIN LATERAL (
+			   SELECT *
+				 FROM wf.event_%1$s l
+				WHERE l.run_id OPERATOR(pg_catalog.=) r.run_id
+				ORDER BY l.seq DESC
+				LIMIT 1) e ON true$sql$, s), ' UNION ALL ')
+	  INTO body
+	  FROM pg_catalog.generate_series(0, 7) s;
+	EXECUTE 'CREATE VIEW wf.run_state AS ' OPERATOR(pg_catalog.||) body;
+END
+$run_state$;
+COMMENT ON VIEW wf.run_state IS 'every stored run with its last event; for the other views, readable by nobody';
+
+CREATE VIEW wf.runs WITH (security_barrier) AS
+SELECT r.run_id,
+	   w.name AS workflow,
+	   r.key,
+	   r.payload,
+	   CASE WHEN r.kind OPERATOR(pg_catalog.=) 'c' THEN 'completed'
+			WHEN r.kind OPERATOR(pg_catalog.=) 'f' THEN 'failed'
+			WHEN r.kind OPERATOR(pg_catalog.=) 'x' THEN 'cancelled'
+			WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{s,h}') THEN 'running'
+			WHEN x.attempt IS NOT NULL THEN 'running'
+			ELSE 'queued' END AS state,
+	   coalesce(x.attempt, r.attempt, 0) AS attempt,
+	   coalesce(r.priority, r.enqueued_priority) AS priority,
+	   coalesce(r.run_at, r.enqueued_for) AS run_at,
+	   r.result,
+	   r.error,
+	   r.sqlstate,
+	   r.enqueued_at,
+	   r.started_at,
+	   CASE WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}') THEN r.at END AS finished_at,
+	   r.worker,
+	   r.lease_until
+  FROM wf.run_state r
+  JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) r.workflow_id
+ CROSS JOIN LATERAL (
+	   SELECT CASE WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x,s,h}') THEN NULL
+				   ELSE wf.executing_attempt(r.run_id) END AS attempt) x
+ WHERE r.workflow_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+   AND NOT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}') AND wf.is_past(wf.time_add(r.at, w.retention)), false);
+COMMENT ON VIEW wf.runs IS 'runs of the workflows that one may read';
+
+CREATE VIEW wf.attempts WITH (security_barrier) AS
+SELECT e.run_id,
+	   e.attempt,
+	   CASE e.kind WHEN 'c' THEN 'completed' WHEN 'f' THEN 'failed' WHEN 'r' THEN 'failed'
+			WHEN 'x' THEN 'cancelled' WHEN 'l' THEN 'lost' WHEN 'b' THEN 'released'
+			WHEN 'k' THEN 'crashed' END AS outcome,
+	   e.sqlstate,
+	   e.error,
+	   e.detail,
+	   e.context,
+	   e.worker,
+	   e.started_at,
+	   e.at AS finished_at
+  FROM wf.event e
+ WHERE e.workflow_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+   AND e.kind OPERATOR(pg_catalog.=) ANY ('{c,f,r,x,l,b,k}')
+   AND e.attempt OPERATOR(pg_catalog.>) 0;
+COMMENT ON VIEW wf.attempts IS 'ended attempts of the runs that one may read';
+
+CREATE VIEW wf.keys WITH (security_barrier) AS
+SELECT w.name AS workflow,
+	   r.key,
+	   r.run_id,
+	   CASE WHEN NOT t.terminal THEN
+			CASE WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{s,h}') OR wf.executing_attempt(r.run_id) IS NOT NULL
+				 THEN 'running' ELSE 'queued' END
+			WHEN wf.is_past(wf.time_add(r.at, w.retention)) THEN 'purged'
+			WHEN r.kind OPERATOR(pg_catalog.=) 'c' THEN 'completed'
+			WHEN r.kind OPERATOR(pg_catalog.=) 'f' THEN 'failed'
+			ELSE 'cancelled' END AS state,
+	   r.enqueued_at,
+	   t.expires_at
+  FROM wf.run_state r
+  JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) r.workflow_id
+ CROSS JOIN LATERAL (
+	   SELECT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}'), false) AS terminal,
+			  CASE WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}') THEN
+				   CASE WHEN r.key_ttl OPERATOR(pg_catalog.=) '0' THEN r.at
+						WHEN r.key_anchor OPERATOR(pg_catalog.=) 'e' THEN wf.time_add(r.enqueued_at, r.key_ttl)
+						ELSE wf.time_add(r.at, r.key_ttl) END
+			  END AS expires_at) t
+ WHERE r.key_digest IS NOT NULL
+   AND w.dropped_at IS NULL
+   AND r.workflow_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+   AND NOT coalesce(wf.is_past(t.expires_at), false);
+COMMENT ON VIEW wf.keys IS 'live idempotency keys of the workflows that one may read; expires_at is NULL while the run has not ended';
+
+CREATE VIEW wf.workflows WITH (security_barrier) AS
+SELECT w.name,
+	   coalesce(o.rolname, w.owner_name) AS owner,
+	   CASE WHEN w.handler_name IS NOT NULL
+			THEN pg_catalog.format('%I.%I(jsonb)', w.handler_schema, w.handler_name) END AS handler,
+	   w.max_attempts,
+	   w.retry_delay,
+	   w.retry_factor,
+	   w.retry_max_delay,
+	   w.retry_jitter,
+	   w.timeout,
+	   w.key_ttl,
+	   w.key_anchor,
+	   w.on_failed,
+	   w.on_mismatch,
+	   w.max_running,
+	   w.priority,
+	   w.batch,
+	   w.retention,
+	   w.max_queued,
+	   w.paused,
+	   (SELECT pg_catalog.jsonb_object_agg(
+				   CASE WHEN g.role_oid OPERATOR(pg_catalog.=) 0::oid THEN 'PUBLIC'
+						ELSE coalesce(gr.rolname, g.role_name)::text END, g.privileges)
+		  FROM wf.workflow_grant g
+		  LEFT JOIN pg_catalog.pg_roles gr ON gr.oid OPERATOR(pg_catalog.=) g.role_oid
+		 WHERE g.workflow_id OPERATOR(pg_catalog.=) w.id) AS grants
+  FROM wf.workflow w
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) w.owner_oid
+ WHERE w.dropped_at IS NULL
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.visible_workflows())));
+COMMENT ON VIEW wf.workflows IS 'workflows that one may know of, and their settings';
+
+CREATE VIEW wf.workers WITH (security_barrier) AS
+SELECT l.pid,
+	   l.kind,
+	   l.database,
+	   l.owner::regrole AS owner,
+	   w.name AS workflow,
+	   CASE WHEN w.id IS NOT NULL THEN l.run_id END AS run_id,
+	   l.since
+  FROM wf.workers_list() l
+  LEFT JOIN wf.workflow w
+	ON w.id OPERATOR(pg_catalog.=) l.workflow_id
+   AND l.database OPERATOR(pg_catalog.=) pg_catalog.current_database()
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+ WHERE l.owner IS NULL
+	OR pg_catalog.pg_has_role(l.owner, 'USAGE')
+	OR w.id IS NOT NULL;
+COMMENT ON VIEW wf.workers IS 'processes of pg_workflow, and what they are at';

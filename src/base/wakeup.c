@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ * wakeup.c
+ *		What a transaction does for other processes once it has committed.
+ *
+ * One callback, registered once per backend; what it is to do is gathered in
+ * TopTransactionContext, one entry per workflow and stream however many runs
+ * are enqueued.  PREPARE TRANSACTION drops it: COMMIT PREPARED has the queues
+ * read anew (ddl_hook.c).
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/wakeup.h"
+
+typedef struct Queued
+{
+	struct Queued *next;
+	int32		workflow_id;
+	uint32		streams;
+	TimestampTz earliest;
+} Queued;
+
+typedef struct Action
+{
+	struct Action *next;
+	void		(*fn) (const void *arg);
+	char		arg[WF_AT_COMMIT_ARG];
+} Action;
+
+static Queued *queued = NULL;
+static Action *actions = NULL;
+static bool callback_registered = false;
+
+static void
+post_all(void)
+{
+	WfDatabase *database = wf_database_mine();
+
+	for (Action *a = actions; a != NULL; a = a->next)
+		a->fn(a->arg);
+
+	if (queued == NULL)
+		return;
+	if (database != NULL)
+	{
+		for (Queued *q = queued; q != NULL; q = q->next)
+			wf_notice_post(database, q->workflow_id, q->earliest, q->streams);
+	}
+	if (wf_shared != NULL)
+		wf_wake_dispatcher();
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (queued == NULL && actions == NULL)
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		post_all();
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
+		event == XACT_EVENT_PREPARE)
+	{
+		queued = NULL;
+		actions = NULL;
+	}
+}
+
+static void
+register_callback(void)
+{
+	if (callback_registered)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	callback_registered = true;
+}
+
+void
+wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
+{
+	Queued	   *q;
+
+	if (wf_shared == NULL)
+		return;
+
+	register_callback();
+	for (q = queued; q != NULL; q = q->next)
+		if (q->workflow_id == workflow_id)
+			break;
+	if (q == NULL)
+	{
+		q = MemoryContextAlloc(TopTransactionContext, sizeof(Queued));
+		q->next = queued;
+		q->workflow_id = workflow_id;
+		q->streams = 0;
+		q->earliest = run_at;
+		queued = q;
+	}
+	q->streams |= (uint32) 1 << stream;
+	q->earliest = Min(q->earliest, run_at);
+}
+
+void
+wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
+{
+	Action	   *a = MemoryContextAllocZero(TopTransactionContext, sizeof(Action));
+
+	Assert(size <= WF_AT_COMMIT_ARG);
+	register_callback();
+	a->fn = fn;
+	memcpy(a->arg, arg, size);
+	a->next = actions;
+	actions = a;
+}
+
+void
+wf_notice_post(WfDatabase *database, int32 workflow_id, TimestampTz run_at,
+			   uint32 streams)
+{
+	WfNotice   *notice = &database->notices[WF_NOTICE_BUCKET(workflow_id)];
+
+	SpinLockAcquire(&notice->mutex);
+	if (notice->streams == 0 || run_at < notice->earliest)
+		notice->earliest = run_at;
+	notice->streams |= streams;
+	SpinLockRelease(&notice->mutex);
+	pg_atomic_write_u32(&database->any_notice, 1);
+}
+
+bool
+wf_notice_take(WfDatabase *database, int bucket, TimestampTz *earliest,
+			   uint32 *streams)
+{
+	WfNotice   *notice = &database->notices[bucket];
+
+	SpinLockAcquire(&notice->mutex);
+	*earliest = notice->earliest;
+	*streams = notice->streams;
+	notice->streams = 0;
+	SpinLockRelease(&notice->mutex);
+	return *streams != 0;
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ * wakeup.h
+ *		What a transaction does for other processes once it has committed.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_WAKEUP_H
+#define WF_WAKEUP_H
+
+#include "datatype/timestamp.h"
+
+#include "base/shmem.h"
+
+/* streams of WfNotice: a slice's queue of wf.run, or of wf.event */
+#define WF_STREAMS				(2 * WF_SLICES)
+#define WF_STREAM_RUN(slice)	(slice)
+#define WF_STREAM_EVENT(slice)	(WF_SLICES + (slice))
+
+/*
+ * The transaction has put a run into a queue: say so at its commit.  Nothing
+ * is said after ROLLBACK; a savepoint rolled back may be told of needlessly.
+ */
+extern void wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream);
+
+/* Call fn(arg) after commit; arg is copied.  fn must not throw. */
+#define WF_AT_COMMIT_ARG 24
+extern void wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size);
+
+/* Post a notice at once, outside any transaction's fate. */
+extern void wf_notice_post(WfDatabase *database, int32 workflow_id,
+						   TimestampTz run_at, uint32 streams);
+
+/* Take what was posted for a workflow's bucket; false: nothing. */
+extern bool wf_notice_take(WfDatabase *database, int bucket,
+						   TimestampTz *earliest, uint32 *streams);
+
+#define WF_NOTICE_BUCKET(workflow_id) ((uint32) (workflow_id) % WF_NOTICES)
+
+#endif							/* WF_WAKEUP_H */

@@ -1,0 +1,314 @@
+/*-------------------------------------------------------------------------
+ * dispatch.c
+ *		Hand due runs to executors, take back what they leave.
+ *
+ * A turn reaps what executors have finished or left behind, then reads the
+ * queues of the workflows that may have something due, reserves a batch for
+ * each executor with room, flushes that to disk and hands the batches over.
+ * The dispatcher decides, executors run handlers, and a run's outcome is
+ * written by its executor alone while that lives.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "ops/dispatch.h"
+#include "ops/expire.h"
+#include "ops/pool.h"
+#include "ops/queues.h"
+#include "ops/recover.h"
+#include "store/installation.h"
+#include "store/relations.h"
+#include "store/reservation_store.h"
+#include "store/workflow_store.h"
+
+#define MAX_BATCH 128			/* runs handed to an executor at once */
+#define TARGET_US 20000			/* work that may wait in its queue */
+#define DRAIN_MS 10000			/* patience before a suspect runs */
+
+/* runs for one executor, gathered in a turn */
+typedef struct Batch
+{
+	WfExecutor *executor;
+	int			n;
+	WfItem		items[MAX_BATCH];
+	ItemPointerData tid;
+} Batch;
+
+static bool recovered = false;
+static TimestampTz next_sweep = 0;
+static TimestampTz draining_since = 0;	/* a suspect waits for the others to end */
+static bool suspect_running = false;
+static pg_uuid_t suspect;
+
+static TimestampTz hand_over(TimestampTz now, bool told);
+static TimestampTz fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches);
+static bool serve(WfQueue *queue, TimestampTz now, List **batches);
+
+bool
+wf_identity_matches(void)
+{
+	return wf_installation_identity() == WF_IDENTITY_OURS;
+}
+
+TimestampTz
+wf_dispatch_turn(void)
+{
+	WfDatabase *database = wf_database_mine();
+	TimestampTz now = wf_clock_now();
+	TimestampTz wake;
+	bool		told = pg_atomic_exchange_u32(&database->work, 0) != 0;
+
+	if (!recovered)
+	{
+		wf_recover();
+		recovered = true;
+	}
+	if (pg_atomic_exchange_u32(&database->reread, 0) != 0)
+		wf_queues_forget_cursors();
+	wf_reap();
+
+	if (next_sweep <= now)
+	{
+		bool		more = wf_expire_in_background();
+
+		next_sweep = TimestampTzPlusMilliseconds(now, more ? 10 : wf_sweep_interval);
+	}
+	wake = wf_dispatch ? hand_over(now, told) : DT_NOEND;
+	return Min(wake, next_sweep);
+}
+
+/* Read the queues, reserve, flush, push; returns when more will be due. */
+static TimestampTz
+hand_over(TimestampTz now, bool told)
+{
+	MemoryContext old = CurrentMemoryContext;
+	List	   *batches = NIL;
+	WfQueue   **queues;
+	TimestampTz wake;
+	ListCell   *lc;
+	int			nqueues;
+
+	/* idle is idle: a transaction only if there may be something */
+	if (!told && wf_queues_next() > now)
+		return wf_queues_next();
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(old);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	nqueues = wf_queues_refresh(&queues);
+	wf_queues_take_notices();
+	wake = XactReadOnly ? DT_NOEND : fill_batches(queues, nqueues, now, &batches);
+
+	foreach(lc, batches)
+	{
+		Batch	   *batch = lfirst(lc);
+
+		if (batch->n > 0)
+			wf_reservation_insert(batch->executor - wf_shared->executors,
+								  batch->items, batch->n, &batch->tid);
+	}
+	PopActiveSnapshot();
+	if (batches != NIL)
+		ForceSyncCommit();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+
+	foreach(lc, batches)
+	{
+		Batch	   *batch = lfirst(lc);
+
+		if (batch->n == 0)
+			continue;
+		for (int i = 0; i < batch->n; i++)
+			wf_pool_push(batch->executor, &batch->items[i]);
+		wf_reap_expect(batch->executor, &batch->tid);
+		wf_pool_kick(batch->executor);
+	}
+	return wake;
+}
+
+/*
+ * One batch after the other, workflow by workflow in turns, until nothing is
+ * due or no executor has room.
+ */
+static TimestampTz
+fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
+{
+	TimestampTz wake = DT_NOEND;
+	bool		any = true;
+
+	while (any)
+	{
+		any = false;
+		for (int i = 0; i < nqueues; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (queues[i]->ready_at <= now && serve(queues[i], now, batches))
+				any = true;
+		}
+	}
+	for (int i = 0; i < nqueues; i++)
+		wake = Min(wake, queues[i]->ready_at);
+
+	/* what is due and found no room is looked at when an executor wakes us */
+	if (wake <= now)
+		wake = TimestampTzPlusMilliseconds(now, wf_sweep_interval);
+	return Min(wake, wf_pool_retry_at());
+}
+
+/* How many more runs an executor's queue should hold. */
+static int
+wanted(const WfExecutor *executor, int queued)
+{
+	uint32		average = pg_atomic_read_u32((pg_atomic_uint32 *) &executor->average_us);
+	int			depth = average == 0 ? 1 : TARGET_US / average;
+
+	return Min(Max(depth, 1), MAX_BATCH) - queued;
+}
+
+/* The batch that this turn gathers for an executor. */
+static Batch *
+batch_of(WfExecutor *executor, List **batches)
+{
+	ListCell   *lc;
+	Batch	   *batch;
+
+	foreach(lc, *batches)
+	{
+		batch = lfirst(lc);
+		if (batch->executor == executor)
+			return batch;
+	}
+	batch = palloc0(sizeof(Batch));
+	batch->executor = executor;
+	*batches = lappend(*batches, batch);
+	return batch;
+}
+
+/* An executor of the owner's that should get more, and how much. */
+static Batch *
+find_room(Oid owner, List **batches, int *room)
+{
+	WfExecutor *executor = wf_pool_find(owner);
+	Batch	   *batch;
+	int			queued;
+
+	/* one that is idle is best; else another process, if there may be one */
+	if (executor != NULL)
+	{
+		queued = WF_EXECUTOR_QUEUE - wf_pool_room(executor);
+		batch = batch_of(executor, batches);
+		*room = wanted(executor, queued + batch->n);
+		if (queued == 0 && batch->n == 0)
+			return batch;
+	}
+	else
+		batch = NULL;
+
+	executor = wf_pool_start(owner);
+	if (executor != NULL)
+	{
+		batch = batch_of(executor, batches);
+		*room = wanted(executor, batch->n);
+	}
+	else if (batch == NULL)
+		(void) wf_pool_retire_idle(owner);
+	return batch != NULL && *room > 0 ? batch : NULL;
+}
+
+/*
+ * A run that was under way in a crash runs alone, so that what crashes the
+ * server again is known.  Nothing starts while it runs; before it starts the
+ * others are let end, for a while.
+ */
+static bool
+held_back(const List *batches, TimestampTz now, int *limit)
+{
+	if (suspect_running && wf_outstanding_has(&suspect))
+		return true;
+	suspect_running = false;
+	if (draining_since == 0)
+		return false;
+
+	if (batches != NIL ||
+		(wf_outstanding_count() > 0 &&
+		 now < TimestampTzPlusMilliseconds(draining_since, DRAIN_MS)))
+		return true;
+	*limit = 1;
+	return false;
+}
+
+/* Put back what must not start together; returns how many may. */
+static int
+keep_suspects_apart(WfQueue *queue, const WfItem *items, int n, const Batch *batch,
+					bool first, TimestampTz now)
+{
+	int			keep;
+
+	for (keep = 0; keep < n && !items[keep].alone; keep++)
+		;
+	if (keep == n)
+		return n;
+
+	if (keep == 0 && first && batch->n == 0 &&
+		(wf_outstanding_count() == 0 || draining_since != 0))
+	{
+		suspect = items[0].run_id;
+		suspect_running = true;
+		draining_since = 0;
+		keep = 1;
+	}
+	else if (draining_since == 0)
+		draining_since = now;
+	for (int i = keep; i < n; i++)
+		wf_cursors_put_back(queue->cursors, &items[i]);
+	queue->ready_at = now;
+	return keep;
+}
+
+/* Read what is due of one workflow into a batch; false: not now. */
+static bool
+serve(WfQueue *queue, TimestampTz now, List **batches)
+{
+	const WfWorkflow *workflow = wf_workflow_by_id(queue->workflow_id);
+	bool		first = *batches == NIL;
+	int			limit = MAX_BATCH;
+	int			room;
+	int			n;
+	Batch	   *batch;
+
+	if (workflow == NULL || workflow->dropped || workflow->paused ||
+		!workflow->has_handler || !OidIsValid(workflow->owner) ||
+		(workflow->max_running > 0 && queue->outstanding >= workflow->max_running))
+	{
+		queue->ready_at = DT_NOEND; /* until told, or one of them ends */
+		return false;
+	}
+	if (held_back(*batches, now, &limit) ||
+		(batch = find_room(workflow->owner, batches, &room)) == NULL)
+		return false;
+
+	limit = Min(limit, Min(room, MAX_BATCH - batch->n));
+	if (workflow->max_running > 0)
+		limit = Min(limit, workflow->max_running - queue->outstanding);
+	n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit,
+					  wf_outstanding_has, batch->items + batch->n, &queue->ready_at);
+	n = keep_suspects_apart(queue, batch->items + batch->n, n, batch, first, now);
+
+	/* counted from here on, so that no other batch of this turn takes them */
+	for (int i = 0; i < n; i++)
+		wf_outstanding_add(&batch->items[batch->n + i]);
+	batch->n += n;
+	return n > 0;
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ * dispatch.h
+ *		Hand due runs to executors, take back what they leave.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_DISPATCH_H
+#define WF_DISPATCH_H
+
+#include "datatype/timestamp.h"
+
+/* Is this database the one that its queue belongs to? */
+extern bool wf_identity_matches(void);
+
+/*
+ * One turn of the dispatcher: reap, recover, sweep, hand over.  Uses
+ * transactions of its own.  Returns when to wake up at the latest; DT_NOEND:
+ * only when woken.
+ */
+extern TimestampTz wf_dispatch_turn(void);
+
+#endif							/* WF_DISPATCH_H */

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ * enqueue.c
+ *		Find or create the run of a key.
+ *
+ * First a look: a live key is answered without writing anything.  Only on a
+ * miss an id is made and a row inserted, and the unique index has the last
+ * word.  No subtransaction, no row lock, no advisory lock.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/snapmgr.h"
+
+#include "base/clock.h"
+#include "base/uuid7.h"
+#include "base/wakeup.h"
+#include "ops/enqueue.h"
+#include "store/ring.h"
+
+static void create_run(const WfRequest *request, const WfRequestItem *item,
+					   const WfRun *replaced, TimestampTz now, WfRun *run);
+static bool answer_duplicate(const WfRequest *request, WfRequestItem *item,
+							 WfAnswer *answer, bool invisible);
+static bool insert_run(const WfRequest *request, WfRequestItem *item,
+					   const WfRun *replaced, WfAnswer *answer);
+static bool rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer);
+static bool queue_again(const WfRun *run, WfEvent *last, TimestampTz now);
+static bool replace_run(const WfRequest *request, const WfRequestItem *item,
+						WfAnswer *answer, TimestampTz now);
+static void report_invisible(void) pg_attribute_noreturn();
+
+/*
+ * Do what a request asks for one item.  Loops only where another transaction
+ * has changed the key meanwhile.
+ */
+void
+wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	if (item->key == NULL)
+	{
+		(void) insert_run(request, item, NULL, answer);
+		return;
+	}
+
+	wf_key_digest(request->workflow.id, item->key, item->key_length, &item->digest);
+	for (;;)
+	{
+		WfHolder	holder;
+		bool		invisible;
+
+		switch (wf_run_probe_key(&item->digest, &answer->run, &holder, &invisible))
+		{
+			case WF_PROBE_NONE:
+				if (insert_run(request, item, NULL, answer))
+					return;
+				break;
+			case WF_PROBE_FOUND:
+				if (answer_duplicate(request, item, answer, invisible))
+					return;
+				break;
+			case WF_PROBE_IN_DOUBT:
+				if (request->on_conflict == WF_ON_CONFLICT_SKIP)
+				{
+					answer->skipped = true;
+					return;
+				}
+				wf_holder_wait(request, item, &holder);
+				break;
+		}
+	}
+}
+
+/* The run that a request asks for, before it is written. */
+static void
+create_run(const WfRequest *request, const WfRequestItem *item,
+		   const WfRun *replaced, TimestampTz now, WfRun *run)
+{
+	memset(run, 0, sizeof(*run));
+	run->slice = wf_ring_for_write()->current;
+	run->run_id = item->run_id;
+	run->enqueued_at = now;
+	run->run_at = request->has_run_at ? request->run_at : now;
+	run->workflow_id = request->workflow.id;
+	run->priority = request->has_priority ? request->priority : request->workflow.priority;
+	memcpy(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH);
+	run->has_payload = true;
+	run->payload = item->payload;
+	if (item->key != NULL)
+	{
+		run->holds_key = true;
+		run->digest = item->digest;
+		run->key = (char *) item->key;
+		run->key_length = item->key_length;
+		run->anchor_enqueue = request->workflow.anchor_enqueue;
+		run->key_ttl = request->has_key_ttl ? request->key_ttl : request->workflow.key_ttl;
+	}
+	if (replaced != NULL)
+	{
+		run->has_replaces = true;
+		run->replaces = replaced->run_id;
+	}
+}
+
+/* Insert a new run; false: its key was taken since the probe. */
+static bool
+insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
+		   WfAnswer *answer)
+{
+	TimestampTz now = wf_clock_now();
+	WfRun		run;
+
+	if (!item->has_run_id)
+	{
+		wf_uuid7(&item->run_id, wf_ring_for_write()->current);
+		item->has_run_id = true;
+	}
+	create_run(request, item, replaced, now, &run);
+	if (!wf_run_insert(&run))
+		return false;
+
+	wf_wakeup_queued(run.workflow_id, run.run_at, WF_STREAM_RUN(run.slice));
+	answer->created = true;
+	answer->run = run;
+	memset(&answer->last, 0, sizeof(answer->last));
+	return true;
+}
+
+/*
+ * The key has a run: decide what the caller gets, and do it.  False: somebody
+ * was faster, look again.
+ */
+static bool
+answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer,
+				 bool invisible)
+{
+	WfRun	   *run = &answer->run;
+	WfEvent    *last = &answer->last;
+	TimestampTz now = wf_clock_now();
+	WfDecision	decision;
+
+	if (invisible)
+		report_invisible();
+	Assert(run->key_length == item->key_length &&
+		   memcmp(run->key, item->key, item->key_length) == 0);
+
+	wf_event_of_run(run, IsolationUsesXactSnapshot() ? GetActiveSnapshot() : NULL, last);
+	decision = wf_decide(request, item, run, last, now);
+	if (IsolationUsesXactSnapshot() &&
+		(decision == WF_DECIDE_NEW || decision == WF_DECIDE_RESUME ||
+		 decision == WF_DECIDE_REPLACE))
+	{
+		WfEvent		newest;
+
+		wf_event_of_run(run, NULL, &newest);
+		if (newest.seq != last->seq)
+			report_invisible();
+	}
+
+	switch (decision)
+	{
+		case WF_DECIDE_SKIP:
+			answer->skipped = true;
+			return true;
+		case WF_DECIDE_NEW:
+			return rebind_key(request, item, answer);
+		case WF_DECIDE_RESUME:
+			return queue_again(run, last, now);
+		case WF_DECIDE_REPLACE:
+			return replace_run(request, item, answer, now);
+		case WF_DECIDE_DUPLICATE:
+			wf_report_duplicate(request, item, run);
+			break;
+		case WF_DECIDE_MISMATCH:
+			wf_report_mismatch(request, item, run);
+			break;
+		case WF_DECIDE_RETURN:
+			break;
+	}
+	return true;
+}
+
+/* A new run takes the key over: the one update that a key ever gets. */
+static bool
+rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
+{
+	WfRun		replaced = answer->run;
+
+	if (!wf_run_release_key(&replaced))
+		return false;
+	if (!insert_run(request, item, &replaced, answer))
+		return false;
+	return true;
+}
+
+/* A failed run gets further attempts (on_failed => 'resume'). */
+static bool
+queue_again(const WfRun *run, WfEvent *last, TimestampTz now)
+{
+	WfEvent		event;
+
+	wf_event_follow(&event, last, WF_EVENT_REQUEUED, now);
+	event.tries = 0;
+	event.crashes = 0;
+	event.run_at = now;
+	if (!wf_event_append(&run->run_id, run->slice, &event))
+		return false;
+	wf_wakeup_queued(run->workflow_id, now, WF_STREAM_EVENT(run->slice));
+	*last = event;
+	return true;
+}
+
+/*
+ * A queued run gets the new payload and what else was given.  The event comes
+ * first: it decides against whoever starts the run at this moment.
+ */
+static bool
+replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answer,
+			TimestampTz now)
+{
+	WfRun	   *run = &answer->run;
+	WfEvent		event;
+
+	wf_event_follow(&event, &answer->last, WF_EVENT_RESCHEDULED, now);
+	event.run_at = request->has_run_at ? request->run_at : answer->last.run_at;
+	if (request->has_priority)
+		event.priority = request->priority;
+	if (!wf_event_append(&run->run_id, run->slice, &event))
+		return false;
+
+	memcpy(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH);
+	run->payload = item->payload;
+	if (request->has_key_ttl)
+		run->key_ttl = request->key_ttl;
+	if (!wf_run_replace(run))
+		elog(ERROR, "run that was to be replaced is gone");
+	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
+	answer->last = event;
+	return true;
+}
+
+static void
+report_invisible(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent use of an idempotency key"),
+			 errdetail("The key was bound, or its run changed, after this transaction's snapshot was taken."),
+			 errhint("Retry the transaction.")));
+}

@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ * enqueue.h
+ *		One request to enqueue a run, and its answer.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_ENQUEUE_H
+#define WF_ENQUEUE_H
+
+#include "store/event_store.h"
+#include "store/run_store.h"
+#include "store/workflow_store.h"
+
+typedef enum WfOnConflict
+{
+	WF_ON_CONFLICT_RETURN,
+	WF_ON_CONFLICT_ERROR,
+	WF_ON_CONFLICT_SKIP,
+	WF_ON_CONFLICT_REPLACE,
+	WF_ON_CONFLICT_FORCE
+} WfOnConflict;
+
+/* what all items of a call share */
+typedef struct WfRequest
+{
+	WfWorkflow	workflow;		/* a copy */
+	bool		may_read;		/* the caller may read its runs */
+	bool		has_run_at;
+	TimestampTz run_at;
+	bool		has_priority;
+	int32		priority;
+	bool		has_key_ttl;
+	Interval	key_ttl;
+	WfOnConflict on_conflict;
+} WfRequest;
+
+/* one run to be made */
+typedef struct WfRequestItem
+{
+	int			ordinal;		/* from 1; 0: the only one */
+	Datum		payload;
+	uint8		fingerprint[WF_FINGERPRINT_LENGTH];
+	const char *key;			/* NULL: none */
+	int			key_length;
+	pg_uuid_t	digest;
+	bool		has_run_id;		/* run_id was chosen beforehand */
+	pg_uuid_t	run_id;
+} WfRequestItem;
+
+typedef struct WfAnswer
+{
+	bool		skipped;		/* on_conflict => 'skip': there is no answer */
+	bool		created;
+	WfRun		run;			/* the run of the answer ... */
+	WfEvent		last;			/* ... and its last event */
+} WfAnswer;
+
+extern void wf_enqueue_item(const WfRequest *request, WfRequestItem *item,
+							WfAnswer *answer);
+
+/* policy.c: what a request gets that finds its key taken */
+typedef enum WfDecision
+{
+	WF_DECIDE_RETURN,			/* answer with the run */
+	WF_DECIDE_SKIP,
+	WF_DECIDE_NEW,				/* a new run takes the key over */
+	WF_DECIDE_RESUME,			/* queue the same run again */
+	WF_DECIDE_REPLACE,			/* give the queued run the new payload */
+	WF_DECIDE_DUPLICATE,		/* error WF002 */
+	WF_DECIDE_MISMATCH			/* error WF001 */
+} WfDecision;
+
+extern WfDecision wf_decide(const WfRequest *request, const WfRequestItem *item,
+							const WfRun *run, const WfEvent *last, TimestampTz now);
+
+/* Is the binding of key and run over? */
+extern bool wf_key_expired(const WfRun *run, const WfEvent *last, TimestampTz now);
+
+/* When it ends; DT_NOEND: for ever, or not known because the run is not terminal. */
+extern TimestampTz wf_key_expiry(const WfRun *run, const WfEvent *last);
+
+/* Are the run's data gone, by its workflow's retention? */
+extern bool wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now);
+
+/* errors */
+extern void wf_report_mismatch(const WfRequest *request, const WfRequestItem *item,
+							   const WfRun *run) pg_attribute_noreturn();
+extern void wf_report_duplicate(const WfRequest *request, const WfRequestItem *item,
+								const WfRun *run) pg_attribute_noreturn();
+
+/* holder.c: wait for the transaction that has a key in doubt */
+extern void wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
+						   const WfHolder *holder);
+
+#endif							/* WF_ENQUEUE_H */

@@ -1,0 +1,270 @@
+/*-------------------------------------------------------------------------
+ * expire.c
+ *		Give back the space of runs and keys that are over.
+ *
+ * Only cleaning: whether a run is purged or a key expired is decided when it
+ * is looked at.  A sealed slice is walked in bounded steps; if all its runs
+ * are over it is truncated, and if a few are not, these are carried to the
+ * current slice first.  A run that is not terminal is never moved: its slice
+ * waits for it.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "ops/enqueue.h"
+#include "ops/expire.h"
+#include "store/relations.h"
+#include "store/ring.h"
+#include "store/run_store.h"
+#include "store/workflow_store.h"
+
+PG_FUNCTION_INFO_V1(wf_expire);
+
+#define STEP_RUNS 2000			/* looked at in a step of the background */
+#define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs ... */
+#define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
+#define CARRY_SHARE 5			/* up to a fifth of a slice's runs are carried */
+#define AGAIN_MS 60000			/* a slice that is not over is looked at again */
+
+/* How far the walk through a slice has come. */
+typedef struct Walk
+{
+	bool		active;
+	int			slice;
+	BlockNumber next;
+	int64		over;			/* runs that are over, and keys with them */
+	int64		runs_over;
+	int64		kept;			/* terminal, but not over */
+	bool		unfinished;		/* met one that is not terminal */
+	bool		carrying;		/* second walk */
+	TimestampTz now;
+} Walk;
+
+static Walk walk;
+static TimestampTz look_again[WF_SLICES];
+
+static bool step(int64 limit, int64 *removed);
+
+/* A run's key lives on when the run is purged: as a tombstone. */
+static bool
+key_lives(const WfRun *run, const WfEvent *last, TimestampTz now)
+{
+	return run->holds_key && !wf_key_expired(run, last, now);
+}
+
+static bool
+look_at(const WfRun *run, void *arg)
+{
+	Walk	   *w = arg;
+	WfEvent		last;
+	bool		purged;
+
+	wf_event_of_run(run, NULL, &last);
+	if (!wf_state_is_terminal(wf_event_state(&last)))
+	{
+		w->unfinished = true;
+		return false;
+	}
+	purged = wf_run_purged(run, &last, w->now);
+	if (purged && !key_lives(run, &last, w->now))
+	{
+		w->runs_over++;
+		w->over += run->holds_key ? 2 : 1;
+		return true;
+	}
+	if (w->carrying)
+	{
+		int			to = wf_ring()->current;
+
+		wf_event_carry(&run->run_id, run->slice, to, purged);
+		wf_run_carry(run, to, purged);
+	}
+	w->kept++;
+	return true;
+}
+
+/* Longest time that a run of any workflow is to be kept. */
+static int64
+longest_retention(void)
+{
+	int64		longest = USECS_PER_MINUTE;
+	int32	   *ids;
+	int			n = wf_workflow_ids(&ids);
+
+	for (int i = 0; i < n; i++)
+	{
+		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
+
+		if (workflow != NULL && !wf_interval_is_forever(&workflow->retention))
+			longest = Max(longest, wf_interval_us(&workflow->retention));
+	}
+	return longest;
+}
+
+/* Is the current slice full, or old? */
+static bool
+should_turn(const WfRing *ring, TimestampTz now)
+{
+	BlockNumber blocks = wf_run_blocks(ring->current);
+
+	if (ring->state[(ring->current + 1) % WF_SLICES] != WF_SLICE_EMPTY || blocks == 0)
+		return false;
+	return blocks >= TURN_BLOCKS ||
+		(ring->opened_at[ring->current] != 0 &&
+		 now - ring->opened_at[ring->current] >= longest_retention() / TURN_SHARE);
+}
+
+/* The oldest sealed slice that is worth a look. */
+static int
+next_slice(const WfRing *ring, TimestampTz now)
+{
+	for (int i = 1; i < WF_SLICES; i++)
+	{
+		int			slice = (ring->current + i) % WF_SLICES;
+
+		if (ring->state[slice] == WF_SLICE_SEALED && look_again[slice] <= now)
+			return slice;
+	}
+	return -1;
+}
+
+static void
+begin_walk(int slice, bool carrying, TimestampTz now)
+{
+	memset(&walk, 0, sizeof(walk));
+	walk.active = true;
+	walk.slice = slice;
+	walk.carrying = carrying;
+	walk.now = now;
+}
+
+/* The walk has come to the end of its slice, or to a run that is not over. */
+static bool
+end_walk(int64 *removed)
+{
+	int			slice = walk.slice;
+	int64		over = walk.over;
+
+	walk.active = false;
+	if (!walk.unfinished && walk.kept == 0)
+	{
+		if (wf_ring_empty(slice))
+		{
+			*removed += over;
+			return true;
+		}
+	}
+	else if (!walk.unfinished && walk.carrying)
+	{
+		begin_walk(slice, false, walk.now);
+		return true;
+	}
+	else if (!walk.unfinished && walk.kept <= walk.runs_over / CARRY_SHARE)
+	{
+		(void) wf_ring_for_write();
+		begin_walk(slice, true, walk.now);
+		return true;
+	}
+	look_again[slice] = TimestampTzPlusMilliseconds(walk.now, AGAIN_MS);
+	return false;
+}
+
+/* One step, in the caller's transaction; true: there may be more to do. */
+static bool
+step(int64 limit, int64 *removed)
+{
+	const WfRing *ring = wf_ring();
+	TimestampTz now = wf_clock_now();
+
+	if (should_turn(ring, now) && wf_ring_turn(now))
+		return true;
+	if (!walk.active)
+	{
+		int			slice = next_slice(ring, now);
+
+		if (slice < 0)
+			return false;
+		begin_walk(slice, false, now);
+	}
+	if (walk.carrying)
+		(void) wf_ring_for_write();
+	if (!wf_run_walk(walk.slice, &walk.next, limit, look_at, &walk) && !walk.unfinished)
+		return true;
+	return end_walk(removed);
+}
+
+bool
+wf_expire_in_background(void)
+{
+	MemoryContext old = CurrentMemoryContext;
+	int64		removed = 0;
+	bool		more = false;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (!XactReadOnly)
+		more = step(STEP_RUNS, &removed);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+	return more;
+}
+
+/*
+ * Is everything in the current slice over?  Then a call by hand need not wait
+ * for the slice to fill up.
+ */
+static bool
+current_is_over(int64 limit, TimestampTz now)
+{
+	const WfRing *ring = wf_ring();
+	int			slice = ring->current;
+	Walk		saved = walk;
+	bool		over;
+
+	if (ring->state[(slice + 1) % WF_SLICES] != WF_SLICE_EMPTY)
+		return false;
+	begin_walk(slice, false, now);
+	over = wf_run_walk(slice, &walk.next, limit, look_at, &walk) &&
+		!walk.unfinished && walk.kept == 0 && walk.runs_over > 0;
+	walk = saved;
+	return over;
+}
+
+/*
+ * wf_expire(max_rows): remove runs and keys that are over, looking at no more
+ * than about max_rows runs; how many were removed.
+ */
+Datum
+wf_expire(PG_FUNCTION_ARGS)
+{
+	int32		max_rows;
+	int64		removed = 0;
+	TimestampTz now = wf_clock_now();
+
+	if (PG_ARGISNULL(0) || PG_GETARG_INT32(0) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_rows\" must be at least 1")));
+	max_rows = PG_GETARG_INT32(0);
+	PreventCommandIfReadOnly("wf_expire()");
+
+	memset(&walk, 0, sizeof(walk));
+	memset(look_again, 0, sizeof(look_again));
+	if (current_is_over(max_rows, now))
+		(void) wf_ring_turn(now);
+	for (int64 looked = 0; looked <= max_rows; looked += STEP_RUNS)
+		if (!step(Min(max_rows, STEP_RUNS), &removed))
+			break;
+	PG_RETURN_INT64(removed);
+}

@@ -1,0 +1,12 @@
+/*-------------------------------------------------------------------------
+ * expire.h
+ *		Give back the space of runs and keys that are over.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_EXPIRE_H
+#define WF_EXPIRE_H
+
+/* One bounded step, in transactions of its own; true: there is more to do. */
+extern bool wf_expire_in_background(void);
+
+#endif							/* WF_EXPIRE_H */

@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ * holder.c
+ *		Wait for the transaction that has a key in doubt.
+ *
+ * Plain waits for a transaction's end, so that lock_timeout,
+ * statement_timeout, cancel and deadlock detection work as everywhere.
+ * pg_workflow.key_wait is a lock_timeout of its own for this one wait.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/subtrans.h"
+#include "access/transam.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+
+#include "base/guc.h"
+#include "ops/enqueue.h"
+#include "store/holder_store.h"
+
+static void report_busy(const WfRequest *request, const WfRequestItem *item,
+						const WfHolder *holder) pg_attribute_noreturn();
+static void wait_bounded(const WfRequest *request, const WfRequestItem *item,
+						 const WfHolder *holder);
+
+void
+wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
+			   const WfHolder *holder)
+{
+	if (holder->token != 0)
+		SpeculativeInsertionWait(holder->xid, holder->token);
+	else if (wf_key_wait < 0)
+		XactLockTableWait(holder->xid, NULL, NULL, XLTW_None);
+	else if (wf_key_wait == 0)
+	{
+		if (!ConditionalXactLockTableWait(holder->xid))
+			report_busy(request, item, holder);
+	}
+	else
+		wait_bounded(request, item, holder);
+}
+
+static void
+wait_bounded(const WfRequest *request, const WfRequestItem *item,
+			 const WfHolder *holder)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int			users_timeout = LockTimeout;
+	bool		ours = users_timeout == 0 || wf_key_wait < users_timeout;
+
+	PG_TRY();
+	{
+		if (ours)
+			LockTimeout = wf_key_wait;
+		XactLockTableWait(holder->xid, NULL, NULL, XLTW_None);
+		LockTimeout = users_timeout;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		LockTimeout = users_timeout;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		report_busy(request, item, holder);
+	}
+	PG_END_TRY();
+}
+
+/* The backend or prepared transaction that a transaction id belongs to. */
+static char *
+holder_name(TransactionId xid)
+{
+	TransactionId top = SubTransGetTopmostTransaction(xid);
+	int			pid = BackendXidGetPid(top);
+	char	   *gid;
+
+	if (pid != 0)
+		return psprintf("the transaction of process %d", pid);
+	gid = wf_prepared_gid(top);
+	if (gid != NULL)
+		return psprintf("the prepared transaction \"%s\"", gid);
+	return psprintf("transaction %u", top);
+}
+
+static void
+report_busy(const WfRequest *request, const WfRequestItem *item, const WfHolder *holder)
+{
+	const char *act = holder->inserter ? "taken" : "moved to another run";
+	char	   *name = holder_name(holder->xid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_KEY_BUSY),
+			 errmsg("idempotency key is being used by another transaction"),
+			 item->ordinal == 0 ?
+			 errdetail("The key is being %s by %s.", act, name) :
+			 errdetail("Item %d: the key is being %s by %s.", item->ordinal, act, name),
+			 errhint("Retry later, or raise pg_workflow.key_wait.")));
+}

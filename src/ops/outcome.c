@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ * outcome.c
+ *		What follows from an attempt that did not succeed.
+ *
+ * Decides only; no I/O.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/pg_prng.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "ops/outcome.h"
+
+int64
+wf_retry_delay(const WfWorkflow *workflow, int tries)
+{
+	double		delay = (double) wf_interval_us(&workflow->retry_delay);
+	double		most = (double) wf_interval_us(&workflow->retry_max_delay);
+
+	/* pow() may overflow to infinity, which the ceiling takes back */
+	delay *= pow(workflow->retry_factor, Max(tries - 1, 0));
+	delay = Min(delay, most);
+	delay += delay * workflow->retry_jitter * pg_prng_double(&pg_global_prng_state);
+
+	/* a delay beyond any calendar is a thousand years */
+	return (int64) Min(delay, (double) INT64CONST(1000) * 365 * USECS_PER_DAY);
+}
+
+void
+wf_outcome_failed(const WfWorkflow *workflow, WfEvent *event)
+{
+	event->tries++;
+	if (event->tries >= workflow->max_attempts)
+	{
+		event->kind = WF_EVENT_FAILED;
+		return;
+	}
+	event->kind = WF_EVENT_RETRY;
+	event->run_at = event->at + wf_retry_delay(workflow, event->tries);
+}
+
+void
+wf_outcome_crashed(WfEvent *event)
+{
+	event->crashes++;
+	event->sqlstate = "57P02";
+	event->error = "the server crashed during the attempt";
+	if (event->crashes >= WF_MAX_CRASHES)
+	{
+		event->kind = WF_EVENT_FAILED;
+		return;
+	}
+	event->kind = WF_EVENT_CRASHED;
+	event->run_at = event->at;
+}

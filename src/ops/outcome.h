@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ * outcome.h
+ *		What follows from an attempt that did not succeed.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_OUTCOME_H
+#define WF_OUTCOME_H
+
+#include "store/event_store.h"
+#include "store/workflow_store.h"
+
+/* crashes of the server that a run may be part of before it is given up */
+#define WF_MAX_CRASHES 3
+
+/*
+ * Turn event, which follows the last one, into a failed attempt: to be
+ * retried after the workflow's delay, or failed for good.
+ */
+extern void wf_outcome_failed(const WfWorkflow *workflow, WfEvent *event);
+
+/* the same for an attempt that a crash of the server ended */
+extern void wf_outcome_crashed(WfEvent *event);
+
+/* delay before the attempt that follows `tries` counted ones, in microseconds */
+extern int64 wf_retry_delay(const WfWorkflow *workflow, int tries);
+
+#endif							/* WF_OUTCOME_H */

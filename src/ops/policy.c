@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ * policy.c
+ *		What a request gets that finds its key taken.
+ *
+ * A table, in code: state of the key's run, payload the same or not, the
+ * workflow's on_failed and on_mismatch, the call's on_conflict.  No I/O but
+ * for the texts of errors.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "base/clock.h"
+#include "keys/fingerprint.h"
+#include "ops/enqueue.h"
+
+TimestampTz
+wf_key_expiry(const WfRun *run, const WfEvent *last)
+{
+	if (!wf_state_is_terminal(wf_event_state(last)))
+		return DT_NOEND;
+	if (wf_interval_is_zero(&run->key_ttl))
+		return last->at;
+	return wf_clock_add(run->anchor_enqueue ? run->enqueued_at : last->at,
+						&run->key_ttl);
+}
+
+bool
+wf_key_expired(const WfRun *run, const WfEvent *last, TimestampTz now)
+{
+	return wf_key_expiry(run, last) <= now;
+}
+
+bool
+wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now)
+{
+	const WfWorkflow *workflow;
+
+	if (!wf_state_is_terminal(wf_event_state(last)))
+		return false;
+	workflow = wf_workflow_by_id(run->workflow_id);
+	return workflow == NULL || workflow->dropped ||
+		wf_clock_add(last->at, &workflow->retention) <= now;
+}
+
+WfDecision
+wf_decide(const WfRequest *request, const WfRequestItem *item, const WfRun *run,
+		  const WfEvent *last, TimestampTz now)
+{
+	const WfWorkflow *workflow = &request->workflow;
+	WfState		state = wf_event_state(last);
+	bool		fits = workflow->mismatch_return ||
+		memcmp(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH) == 0;
+
+	/* what the table creates, every option creates */
+	if (wf_key_expired(run, last, now))
+		return WF_DECIDE_NEW;
+	if (state == WF_FAILED && fits &&
+		(workflow->on_failed == WF_ON_FAILED_NEW ||
+		 (workflow->on_failed == WF_ON_FAILED_RESUME && wf_run_purged(run, last, now))))
+		return WF_DECIDE_NEW;
+
+	/* from here on the call is a duplicate */
+	switch (request->on_conflict)
+	{
+		case WF_ON_CONFLICT_ERROR:
+			return WF_DECIDE_DUPLICATE;
+		case WF_ON_CONFLICT_SKIP:
+			return WF_DECIDE_SKIP;
+		case WF_ON_CONFLICT_FORCE:
+			return WF_DECIDE_NEW;
+		case WF_ON_CONFLICT_REPLACE:
+			if (state == WF_QUEUED)
+				return WF_DECIDE_REPLACE;
+			break;
+		case WF_ON_CONFLICT_RETURN:
+			break;
+	}
+	if (!fits)
+		return WF_DECIDE_MISMATCH;
+	if (state == WF_FAILED && workflow->on_failed == WF_ON_FAILED_RESUME)
+		return WF_DECIDE_RESUME;
+	return WF_DECIDE_RETURN;
+}
+
+static char *
+uuid_text(const pg_uuid_t *uuid)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
+}
+
+/* "Item 3: ", or nothing for a call with a single item */
+static char *
+item_prefix(const WfRequestItem *item)
+{
+	return item->ordinal == 0 ? "" : psprintf("Item %d: ", item->ordinal);
+}
+
+/*
+ * Where two payloads differ would let a caller who may only enqueue guess a
+ * stored payload field by field: only for those who may read it.
+ */
+static char *
+mismatch_path(const WfRequest *request, const WfRequestItem *item, const WfRun *run)
+{
+	WfRun		stored;
+
+	if (!request->may_read ||
+		!wf_run_find(&run->run_id, NULL, true, &stored) || !stored.has_payload)
+		return "";
+	return psprintf(" The payloads differ at %s.",
+					wf_payload_difference(DatumGetJsonbP(stored.payload),
+										  DatumGetJsonbP(item->payload)));
+}
+
+void
+wf_report_mismatch(const WfRequest *request, const WfRequestItem *item, const WfRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_PAYLOAD_MISMATCH),
+			 errmsg("idempotency key is bound to a run with another payload"),
+			 errdetail("%sKey \"%s\" of workflow \"%s\" is bound to run %s.%s",
+					   item_prefix(item), pnstrdup(item->key, item->key_length),
+					   request->workflow.name, uuid_text(&run->run_id),
+					   mismatch_path(request, item, run)),
+			 errdetail_log("%sThe key is bound to run %s of workflow \"%s\".",
+						   item_prefix(item), uuid_text(&run->run_id), request->workflow.name),
+			 errhint("Use another key for another payload, or see on_conflict and the workflow's on_mismatch.")));
+}
+
+void
+wf_report_duplicate(const WfRequest *request, const WfRequestItem *item, const WfRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_DUPLICATE),
+			 errmsg("idempotency key is taken"),
+			 errdetail("%sKey \"%s\" of workflow \"%s\" is bound to run %s.",
+					   item_prefix(item), pnstrdup(item->key, item->key_length),
+					   request->workflow.name, uuid_text(&run->run_id)),
+			 errdetail_log("%sThe key is bound to run %s of workflow \"%s\".",
+						   item_prefix(item), uuid_text(&run->run_id), request->workflow.name)));
+}

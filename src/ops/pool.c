@@ -1,0 +1,482 @@
+/*-------------------------------------------------------------------------
+ * pool.c
+ *		The executors of this database, as its dispatcher deals with them.
+ *
+ * A slot belongs to a (database, owner) from when it is taken until the
+ * dispatcher has reaped it, however its process ends: what was under way is
+ * read from it.  A dispatcher that comes after one that died finds its
+ * executors by their slots; of those it has no handles, and gives one that
+ * never attaches START_LIMIT.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/pidfile.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "ops/pool.h"
+
+#define START_LIMIT		(60 * USECS_PER_SEC)	/* to attach */
+#define RETRY_SHORTAGE	USECS_PER_SEC
+#define RETRY_FIRST		USECS_PER_SEC	/* after a failed start, doubling ... */
+#define RETRY_LAST		(60 * USECS_PER_SEC)	/* ... up to this */
+#define MAX_PACES		32
+
+/* An executor of this database. */
+typedef struct Member
+{
+	WfExecutor *executor;
+	BackgroundWorkerHandle *handle; /* NULL: an earlier dispatcher's */
+} Member;
+
+/* An owner whose executors failed to start. */
+typedef struct Pace
+{
+	Oid			owner;			/* InvalidOid: unused */
+	int			failures;
+	TimestampTz not_before;
+} Pace;
+
+WfExecutor *wf_pool_self = NULL;
+
+static Member members[WF_MAX_EXECUTORS];
+static int	nmembers = 0;
+static Pace paces[MAX_PACES];
+static TimestampTz retry_at = DT_NOEND;
+
+static void adopt(void);
+static bool launch(Member *member);
+static const char *database_name(void);
+static void note_shortage(bool is_short);
+static bool is_gone(const Member *member);
+static bool server_is_stopping(void);
+static void release(int i);
+static bool must_wait(Oid owner);
+static void note_failure(Oid owner);
+static void forget_failures(Oid owner);
+static void signal_run(const pg_uuid_t *run_id, int signal, bool cancel);
+
+static uint32
+queue_length(WfExecutor *executor)
+{
+	return pg_atomic_read_u32(&executor->head) -
+		pg_atomic_read_u32(&executor->tail);
+}
+
+/* Take over what an earlier dispatcher of this database has left. */
+static void
+adopt(void)
+{
+	static bool done = false;
+
+	if (done)
+		return;
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+	{
+		if (wf_shared->executors[i].dbid != MyDatabaseId)
+			continue;
+		members[nmembers].executor = &wf_shared->executors[i];
+		members[nmembers].handle = NULL;
+		nmembers++;
+	}
+	LWLockRelease(wf_shared->lock);
+	done = true;
+}
+
+WfExecutor *
+wf_pool_find(Oid owner)
+{
+	WfExecutor *best = NULL;
+
+	adopt();
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < nmembers; i++)
+	{
+		WfExecutor *executor = members[i].executor;
+
+		if (executor->owner != owner || (executor->attached && executor->pid == 0) ||
+			pg_atomic_read_u32(&executor->stop) != WF_STOP_NO ||
+			wf_pool_room(executor) == 0)
+			continue;
+		if (best == NULL || queue_length(executor) < queue_length(best))
+			best = executor;
+	}
+	LWLockRelease(wf_shared->lock);
+	return best;
+}
+
+WfExecutor *
+wf_pool_start(Oid owner)
+{
+	WfExecutor *executor = NULL;
+	Member	   *member;
+
+	Assert(OidIsValid(owner));
+	adopt();
+	if (must_wait(owner))
+		return NULL;
+
+	retry_at = DT_NOEND;
+	if (nmembers >= Min(wf_max_executors, WF_MAX_EXECUTORS))
+		return NULL;
+
+	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+	executor = wf_executor_take(MyDatabaseId, owner);
+	LWLockRelease(wf_shared->lock);
+	if (executor == NULL)
+	{
+		retry_at = wf_clock_now() + RETRY_SHORTAGE;
+		return NULL;
+	}
+
+	member = &members[nmembers++];
+	member->executor = executor;
+	member->handle = NULL;
+	if (launch(member))
+		return executor;
+
+	release(nmembers - 1);
+	retry_at = wf_clock_now() + RETRY_SHORTAGE;
+	return NULL;
+}
+
+TimestampTz
+wf_pool_retry_at(void)
+{
+	return retry_at;
+}
+
+/* Have the postmaster start the process; false: it has no room for it. */
+static bool
+launch(Member *member)
+{
+	BackgroundWorker worker = {
+		.bgw_type = "pg_workflow executor",
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_library_name = WF_EXTENSION,
+		.bgw_function_name = "wf_executor_main",
+		.bgw_notify_pid = MyProcPid
+	};
+	WfExecutorOrder order = {
+		.slot = member->executor - wf_shared->executors,
+		.generation = member->executor->generation,
+		.dbid = member->executor->dbid,
+		.owner = member->executor->owner
+	};
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		started;
+
+	StaticAssertStmt(sizeof(order) <= BGW_EXTRALEN, "order fits bgw_extra");
+	snprintf(worker.bgw_name, BGW_MAXLEN, "pg_workflow executor of database \"%s\"",
+			 database_name());
+	memcpy(worker.bgw_extra, &order, sizeof(order));
+	started = RegisterDynamicBackgroundWorker(&worker, &member->handle);
+	MemoryContextSwitchTo(old);
+	note_shortage(!started);
+	return started;
+}
+
+/* Renaming a database ends its dispatcher, so the name can be kept. */
+static const char *
+database_name(void)
+{
+	static NameData name;
+	bool		outside = !IsTransactionState();
+
+	if (NameStr(name)[0] != '\0')
+		return NameStr(name);
+
+	if (outside)
+		StartTransactionCommand();
+	namestrcpy(&name, get_database_name(MyDatabaseId));
+	if (outside)
+		CommitTransactionCommand();
+	return NameStr(name);
+}
+
+/* Remember for wf_why, and say once, that there is no process to be had. */
+static void
+note_shortage(bool is_short)
+{
+	WfDatabase *mine = wf_database_mine();
+
+	if (mine == NULL ||
+		pg_atomic_exchange_u32(&mine->short_of_processes, is_short) || !is_short)
+		return;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("pg_workflow could not start an executor: no background worker slot is free"),
+			 errhint("Executors are shared in turns until then; you might need to increase max_worker_processes.")));
+}
+
+bool
+wf_pool_retire_idle(Oid other_than_owner)
+{
+	WfDatabase *mine = wf_database_mine();
+	bool		anywhere = mine != NULL &&
+		pg_atomic_read_u32(&mine->short_of_processes) != 0;
+	WfExecutor *idle = NULL;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+	{
+		WfExecutor *executor = &wf_shared->executors[i];
+		bool		ours = executor->dbid == MyDatabaseId;
+
+		if (!executor->connected || executor->pid == 0 ||
+			(ours ? executor->owner == other_than_owner : !anywhere) ||
+			pg_atomic_read_u32(&executor->stop) != WF_STOP_NO ||
+			queue_length(executor) > 0)
+			continue;
+		idle = executor;
+		if (ours)
+			break;
+	}
+	if (idle != NULL)
+		wf_executor_stop(idle, WF_STOP_WHEN_EMPTY);
+	LWLockRelease(wf_shared->lock);
+	return idle != NULL;
+}
+
+int
+wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg)
+{
+	int			reaped = 0;
+
+	adopt();
+	for (int i = nmembers - 1; i >= 0; i--)
+	{
+		WfExecutor *executor = members[i].executor;
+
+		if (!is_gone(&members[i]))
+			continue;
+		if (executor->busy && server_is_stopping())
+			continue;
+
+		if (executor->connected)
+			forget_failures(executor->owner);
+		else if (pg_atomic_read_u32(&executor->stop) == WF_STOP_NO)
+			note_failure(executor->owner);
+		dead(executor, arg);
+		release(i);
+		reaped++;
+	}
+	return reaped;
+}
+
+/* Once true, nobody else touches the slot until we free it. */
+static bool
+is_gone(const Member *member)
+{
+	const WfExecutor *executor = member->executor;
+	bool		gone;
+	pid_t		pid;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	if (executor->pid != 0)
+		gone = false;
+	else if (executor->attached)
+		gone = true;
+	else if (member->handle != NULL)
+		gone = GetBackgroundWorkerPid(member->handle, &pid) == BGWH_STOPPED;
+	else
+		gone = GetCurrentTimestamp() - executor->since > START_LIMIT;
+	LWLockRelease(wf_shared->lock);
+	return gone;
+}
+
+/*
+ * Only the postmaster knows; it writes it to its lock file before it tells
+ * its children.
+ */
+static bool
+server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	if (file == NULL)
+		return true;
+	for (int i = 1; fgets(line, sizeof(line), file) != NULL; i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	FreeFile(file);
+	return stopping;
+}
+
+/* Free the slot of a member, and forget the member. */
+static void
+release(int i)
+{
+	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+	wf_executor_free(members[i].executor);
+	LWLockRelease(wf_shared->lock);
+
+	if (members[i].handle != NULL)
+		pfree(members[i].handle);
+	members[i] = members[--nmembers];
+}
+
+int
+wf_pool_room(WfExecutor *executor)
+{
+	return WF_EXECUTOR_QUEUE - (int) queue_length(executor);
+}
+
+void
+wf_pool_push(WfExecutor *executor, const WfItem *item)
+{
+	uint32		head = pg_atomic_read_u32(&executor->head);
+
+	Assert(wf_pool_room(executor) > 0);
+	executor->items[head % WF_EXECUTOR_QUEUE] = *item;
+	pg_write_barrier();
+	pg_atomic_write_u32(&executor->head, head + 1);
+}
+
+/* A long queue is refilled before it is empty. */
+void
+wf_pool_kick(WfExecutor *executor)
+{
+	uint32		length = queue_length(executor);
+
+	pg_atomic_write_u32(&executor->refill, length >= 8 ? length / 2 : 0);
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	if (executor->proc != NULL)
+		SetLatch(&executor->proc->procLatch);
+	LWLockRelease(wf_shared->lock);
+}
+
+int
+wf_pool_under_way(void)
+{
+	int			n = 0;
+
+	adopt();
+	for (int i = 0; i < nmembers; i++)
+		n += queue_length(members[i].executor);
+	return n;
+}
+
+void
+wf_pool_stop_all(void)
+{
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+	{
+		if (wf_shared->executors[i].dbid == MyDatabaseId)
+			wf_executor_stop(&wf_shared->executors[i], WF_STOP_AFTER_THIS);
+	}
+	LWLockRelease(wf_shared->lock);
+}
+
+void
+wf_pool_cancel(const pg_uuid_t *run_id)
+{
+	signal_run(run_id, SIGINT, true);
+}
+
+void
+wf_pool_terminate(const pg_uuid_t *run_id)
+{
+	signal_run(run_id, SIGTERM, false);
+}
+
+/*
+ * The lock keeps the pid that of the executor, the mutex keeps the run its
+ * current one: the signal is sent under both, for it must not meet the next
+ * run.  Sending it is one system call that does not wait.
+ */
+static void
+signal_run(const pg_uuid_t *run_id, int signal, bool cancel)
+{
+	if (wf_shared == NULL)
+		return;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+	{
+		WfExecutor *executor = &wf_shared->executors[i];
+
+		if (executor->dbid != MyDatabaseId || executor->pid == 0)
+			continue;
+		SpinLockAcquire(&executor->mutex);
+		if (executor->busy &&
+			memcmp(&executor->current.run_id, run_id, sizeof(pg_uuid_t)) == 0)
+		{
+			executor->cancel |= cancel;
+			(void) kill(executor->pid, signal);
+		}
+		SpinLockRelease(&executor->mutex);
+	}
+	LWLockRelease(wf_shared->lock);
+}
+
+static Pace *
+find_pace(Oid owner)
+{
+	for (int i = 0; i < MAX_PACES; i++)
+		if (paces[i].owner == owner)
+			return &paces[i];
+	return NULL;
+}
+
+/* Has a start for this owner failed so lately that we should not try again? */
+static bool
+must_wait(Oid owner)
+{
+	Pace	   *pace = find_pace(owner);
+	TimestampTz wait;
+
+	if (pace == NULL)
+		return false;
+	wait = pace->not_before - GetCurrentTimestamp();
+	if (wait <= 0 || wait > RETRY_LAST) /* over, or the clock was set back */
+		return false;
+	retry_at = wf_clock_now() + wait;
+	return true;
+}
+
+static void
+note_failure(Oid owner)
+{
+	Pace	   *pace = find_pace(owner);
+
+	if (pace == NULL)
+		pace = find_pace(InvalidOid);
+	if (pace == NULL)
+		pace = &paces[owner % MAX_PACES];
+	if (pace->owner != owner)
+		pace->failures = 0;
+	pace->owner = owner;
+	pace->not_before = GetCurrentTimestamp() +
+		Min(RETRY_FIRST << Min(pace->failures, 10), RETRY_LAST);
+	pace->failures++;
+}
+
+static void
+forget_failures(Oid owner)
+{
+	Pace	   *pace = find_pace(owner);
+
+	if (pace != NULL)
+		pace->owner = InvalidOid;
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ * pool.h
+ *		The executors of this database, as its dispatcher deals with them.
+ *
+ * Only the dispatcher starts, fills and reaps; wf_pool_cancel and
+ * wf_pool_terminate are for everybody.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_POOL_H
+#define WF_POOL_H
+
+#include "base/shmem.h"
+
+/* what an executor is told when it is started, in bgw_extra */
+typedef struct WfExecutorOrder
+{
+	int			slot;
+	uint32		generation;
+	Oid			dbid;
+	Oid			owner;
+} WfExecutorOrder;
+
+/* in an executor: its own slot; elsewhere NULL */
+extern WfExecutor *wf_pool_self;
+
+/* the least loaded executor of an owner that has room; NULL: none */
+extern WfExecutor *wf_pool_find(Oid owner);
+
+/*
+ * Start another one.  NULL: not now, because there are enough, no process is
+ * to be had, or starts for this owner have failed; wf_pool_retry_at then says
+ * when to ask again (DT_NOEND: once an executor has gone, which wakes us).
+ */
+extern WfExecutor *wf_pool_start(Oid owner);
+extern TimestampTz wf_pool_retry_at(void);
+
+/*
+ * Ask an idle executor of another owner to leave, so that owners share in
+ * turns; where the server is short of processes, one of another database
+ * too.  False: none is idle.
+ */
+extern bool wf_pool_retire_idle(Oid other_than_owner);
+
+/*
+ * Call back for each executor that is gone, before its slot is freed.  If it
+ * was busy, current has ended with it; what else is in its queue was not
+ * begun.  Those that the shutdown of the server has ended are left alone.
+ */
+extern int	wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg);
+
+/* hand over runs: room, then any number of pushes, then one kick */
+extern int	wf_pool_room(WfExecutor *executor);
+extern void wf_pool_push(WfExecutor *executor, const WfItem *item);
+extern void wf_pool_kick(WfExecutor *executor);
+
+/* runs that are queued or under way in executors of this database */
+extern int	wf_pool_under_way(void);
+
+/* the extension is gone: all executors of this database are to leave */
+extern void wf_pool_stop_all(void);
+
+/*
+ * Interrupt a run, if an executor is at it now: by an error that the run may
+ * trap, or by ending the executor.  Neither throws.
+ */
+extern void wf_pool_cancel(const pg_uuid_t *run_id);
+extern void wf_pool_terminate(const pg_uuid_t *run_id);
+
+#endif							/* WF_POOL_H */

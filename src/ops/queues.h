@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ * queues.h
+ *		The dispatcher's memory: workflows with handlers, runs handed over.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_QUEUES_H
+#define WF_QUEUES_H
+
+#include "base/shmem.h"
+#include "store/queue_store.h"
+#include "store/workflow_store.h"
+
+/* A workflow, as its dispatcher sees it. */
+typedef struct WfQueue
+{
+	int32		workflow_id;	/* hash key */
+	WfCursors  *cursors;
+	TimestampTz ready_at;		/* look at it then; DT_NOEND: when told */
+	int			outstanding;	/* runs handed over and not finished */
+	bool		listed;			/* found when the list was last read */
+} WfQueue;
+
+/* the workflows, in an order that rotates from turn to turn */
+extern int	wf_queues_refresh(WfQueue ***queues);
+extern TimestampTz wf_queues_next(void);	/* when one of them is to be looked at */
+extern void wf_queues_take_notices(void);
+extern void wf_queues_forget_cursors(void);
+
+/* what has been handed over */
+extern void wf_outstanding_add(const WfItem *item);
+extern void wf_outstanding_remove(const WfItem *item);
+extern bool wf_outstanding_has(const pg_uuid_t *run_id);
+extern int	wf_outstanding_count(void);
+
+#endif							/* WF_QUEUES_H */

@@ -1,0 +1,296 @@
+/*-------------------------------------------------------------------------
+ * recover.c
+ *		What executors have finished, or have left behind.
+ *
+ * While an executor lives it writes the outcome of its runs itself.  Where
+ * it has ended, the run it was at is a failed attempt, and those behind it
+ * go back to the queue having lost nothing.  Where the whole server has
+ * ended, wf.reservation tells what was under way: after a crash each of
+ * these is a suspect, after an orderly shutdown just queued again.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/clock.h"
+#include "base/wakeup.h"
+#include "ops/outcome.h"
+#include "ops/pool.h"
+#include "ops/queues.h"
+#include "ops/recover.h"
+#include "store/event_store.h"
+#include "store/reservation_store.h"
+#include "store/run_store.h"
+
+/* a reservation that is done when the executor's tail has passed until */
+typedef struct Expected
+{
+	uint32		until;
+	ItemPointerData tid;
+} Expected;
+
+/* what this dispatcher knows of each executor's slot */
+typedef struct Known
+{
+	uint32		generation;
+	uint32		tail;			/* runs up to here have been taken note of */
+	List	   *expected;		/* of Expected */
+} Known;
+
+static Known known[WF_MAX_EXECUTORS];
+
+static void note_progress(WfExecutor *executor, List **done);
+static void executor_ended(WfExecutor *executor, void *arg);
+static void forget_reservations(List *done);
+static void begin(void);
+static void finish(void);
+
+static Known *
+known_of(WfExecutor *executor)
+{
+	Known	   *k = &known[executor - wf_shared->executors];
+
+	if (k->generation != executor->generation)
+	{
+		k->generation = executor->generation;
+		k->tail = 0;
+		k->expected = NIL;
+	}
+	return k;
+}
+
+void
+wf_reap_expect(WfExecutor *executor, ItemPointer reservation)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Known	   *k = known_of(executor);
+	Expected   *expected = palloc(sizeof(Expected));
+
+	expected->until = pg_atomic_read_u32(&executor->head);
+	expected->tid = *reservation;
+	k->expected = lappend(k->expected, expected);
+	MemoryContextSwitchTo(old);
+}
+
+void
+wf_reap(void)
+{
+	List	   *done = NIL;
+
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+		if (wf_shared->executors[i].dbid == MyDatabaseId)
+			note_progress(&wf_shared->executors[i], &done);
+	(void) wf_pool_reap(executor_ended, &done);
+	forget_reservations(done);
+}
+
+/* A run that nobody executes any more, and nothing has been written of. */
+static void
+queue_again(const WfItem *item)
+{
+	int			stream = item->source == 'e' ? WF_STREAM_EVENT(item->slice) : WF_STREAM_RUN(item->slice);
+
+	wf_notice_post(wf_database_mine(), item->workflow_id, item->run_at, (uint32) 1 << stream);
+}
+
+/* Runs that an executor is done with are not outstanding any more. */
+static void
+note_progress(WfExecutor *executor, List **done)
+{
+	Known	   *k = known_of(executor);
+	uint32		tail = pg_atomic_read_u32(&executor->tail);
+
+	pg_read_barrier();
+	for (; k->tail != tail; k->tail++)
+	{
+		WfItem	   *item = &executor->items[k->tail % WF_EXECUTOR_QUEUE];
+
+		wf_outstanding_remove(item);
+		if (item->unrecorded)
+			queue_again(item);
+	}
+
+	while (k->expected != NIL)
+	{
+		Expected   *first = linitial(k->expected);
+
+		if ((int32) (first->until - tail) > 0)
+			break;
+		*done = lappend(*done, first);
+		k->expected = list_delete_first(k->expected);
+	}
+}
+
+static void
+forget_reservations(List *done)
+{
+	ListCell   *lc;
+
+	if (done == NIL)
+		return;
+	begin();
+	foreach(lc, done)
+		wf_reservation_delete(&((Expected *) lfirst(lc))->tid);
+	finish();
+	list_free_deep(done);
+}
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+finish(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+/* Append an event to a run that nobody executes any more. */
+static void
+settle(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
+	if (wf_event_append(run_id, slice, event) && event->run_at != DT_NOBEGIN)
+		wf_wakeup_queued(event->workflow_id, event->run_at, WF_STREAM_EVENT(slice));
+}
+
+/* The run that an executor was at when it ended: its attempt has failed. */
+static void
+record_lost_executor(const WfItem *item)
+{
+	const WfWorkflow *workflow;
+	WfEvent		last;
+	WfEvent		event;
+
+	begin();
+	workflow = wf_workflow_by_id(item->workflow_id);
+	wf_event_last(&item->run_id, item->slice, NULL, &last);
+	if (workflow != NULL && last.seq == item->seq)
+	{
+		wf_event_follow(&event, &last, WF_EVENT_RETRY, wf_clock_now());
+		event.workflow_id = item->workflow_id;
+		event.priority = item->priority;
+		event.attempt = item->attempt;
+		event.sqlstate = "57P01";
+		event.error = "the executor was terminated during the attempt";
+		wf_outcome_failed(workflow, &event);
+		settle(&item->run_id, item->slice, &event);
+	}
+	finish();
+}
+
+/* Called for each executor that is gone, before its slot is free. */
+static void
+executor_ended(WfExecutor *executor, void *arg)
+{
+	List	  **done = arg;
+	Known	   *k = known_of(executor);
+	uint32		head = pg_atomic_read_u32(&executor->head);
+	bool		busy = executor->busy;
+
+	note_progress(executor, done);
+	for (; k->tail != head; k->tail++)
+	{
+		WfItem		item = executor->items[k->tail % WF_EXECUTOR_QUEUE];
+
+		wf_outstanding_remove(&item);
+		if (busy && memcmp(&item.run_id, &executor->current.run_id, UUID_LEN) == 0)
+			record_lost_executor(&item);
+		queue_again(&item);
+	}
+	*done = list_concat(*done, k->expected);
+	k->expected = NIL;
+}
+
+/*
+ * A run that was reserved and has no event since.  Its attempt's number is
+ * used up, since it may have begun.
+ */
+static void
+recover_run(const pg_uuid_t *run_id, int32 seq, bool crashed)
+{
+	WfRun		run;
+	WfEvent		last;
+	WfEvent		event;
+
+	if (!wf_run_find(run_id, NULL, false, &run))
+		return;
+	wf_event_of_run(&run, NULL, &last);
+	if (last.seq != seq)
+		return;
+	wf_event_follow(&event, &last, WF_EVENT_RELEASED, wf_clock_now());
+	event.attempt++;
+	event.run_at = event.at;
+	if (crashed)
+		wf_outcome_crashed(&event);
+	settle(run_id, run.slice, &event);
+}
+
+/* True: an executor that has outlived the former dispatcher is still at it. */
+static bool
+adopted(const WfReservation *r)
+{
+	for (int i = 0; i < r->n; i++)
+		if (wf_outstanding_has(&r->run_ids[i]))
+			return true;
+	return false;
+}
+
+/* Executors that have outlived a former dispatcher go on. */
+static void
+adopt_executors(void)
+{
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+	{
+		WfExecutor *e = &wf_shared->executors[i];
+		Known	   *k = known_of(e);
+
+		if (e->dbid != MyDatabaseId)
+			continue;
+		k->tail = pg_atomic_read_u32(&e->tail);
+		for (uint32 t = k->tail; t != pg_atomic_read_u32(&e->head); t++)
+			wf_outstanding_add(&e->items[t % WF_EXECUTOR_QUEUE]);
+	}
+}
+
+void
+wf_recover(void)
+{
+	MemoryContext old = CurrentMemoryContext;
+	WfReservation *reservations;
+	WfQueue   **queues;
+	int			n;
+
+	begin();
+	(void) wf_queues_refresh(&queues);
+	adopt_executors();
+	n = wf_reservation_all(&reservations);
+	for (int i = 0; i < n; i++)
+	{
+		WfReservation *r = &reservations[i];
+		bool		crashed = !wf_shared->clean_start && r->reserved_at < wf_shared->started;
+
+		if (r->executor >= 0 && r->executor < WF_MAX_EXECUTORS && adopted(r))
+		{
+			wf_reap_expect(&wf_shared->executors[r->executor], &r->tid);
+			continue;
+		}
+		for (int j = 0; j < r->n; j++)
+			recover_run(&r->run_ids[j], r->seqs[j], crashed);
+		wf_reservation_delete(&r->tid);
+	}
+	PopActiveSnapshot();
+	ForceSyncCommit();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ * recover.h
+ *		What executors have finished, or have left behind.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_RECOVER_H
+#define WF_RECOVER_H
+
+#include "base/shmem.h"
+
+/* a batch was pushed to an executor, under this reservation */
+extern void wf_reap_expect(WfExecutor *executor, ItemPointer reservation);
+
+/* take note of finished runs, of ended executors; forget done reservations */
+extern void wf_reap(void);
+
+/* once, when the dispatcher starts: what a former one, or a crash, has left */
+extern void wf_recover(void);
+
+#endif							/* WF_RECOVER_H */

@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ * event_store.c
+ *		All access to wf.event: what has happened to runs.
+ *
+ * Events are only appended.  (run_id, seq) is unique, which is how two
+ * transactions that would both move a run are kept apart: the second waits
+ * for the first and then finds that its event is not the next any more.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "store/event_store.h"
+#include "store/relations.h"
+#include "store/table.h"
+
+/* columns of wf.event */
+enum
+{
+	RUN_ID = 1, AT, SEQ, ATTEMPT, WORKFLOW_ID, PRIORITY, TRIES, CRASHES, KIND,
+	RUN_AT, LEASE_UNTIL, STARTED_AT, RESULT, WORKER, SQLSTATE, ERROR_TEXT,
+	DETAIL, CONTEXT, NCOLUMNS = CONTEXT
+};
+
+static void read_event(WfScan *scan, WfEvent *event);
+static bool append(const pg_uuid_t *run_id, int slice, const WfEvent *event,
+				   bool arbiter);
+
+WfState
+wf_event_state(const WfEvent *event)
+{
+	switch (event->kind)
+	{
+		case WF_EVENT_STARTED:
+		case WF_EVENT_HEARTBEAT:
+			return WF_RUNNING;
+		case WF_EVENT_COMPLETED:
+			return WF_COMPLETED;
+		case WF_EVENT_FAILED:
+			return WF_FAILED;
+		case WF_EVENT_CANCELLED:
+			return WF_CANCELLED;
+		default:
+			return WF_QUEUED;
+	}
+}
+
+const char *
+wf_state_name(WfState state)
+{
+	static const char *const names[] = {
+		"queued", "running", "completed", "failed", "cancelled"
+	};
+
+	return names[state];
+}
+
+void
+wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event)
+{
+	wf_event_last(&run->run_id, run->slice, snapshot, event);
+	if (event->kind != WF_EVENT_NONE)
+		return;
+	event->workflow_id = run->workflow_id;
+	event->priority = run->priority;
+	event->at = run->enqueued_at;
+	event->run_at = run->run_at;
+}
+
+void
+wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *event)
+{
+	const WfRelations *r = wf_relations();
+	ScanKeyData key;
+	WfScan		scan;
+
+	memset(event, 0, sizeof(*event));
+	if (snapshot == NULL)
+		snapshot = SnapshotSelf;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], snapshot, &key, 1);
+	if (wf_scan_next(&scan, BackwardScanDirection))
+		read_event(&scan, event);
+	wf_scan_end(&scan);
+}
+
+static char *
+read_text(WfScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = wf_scan_value(scan, column, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static TimestampTz
+read_time(WfScan *scan, int column)
+{
+	bool		isnull;
+	Datum		value = wf_scan_value(scan, column, &isnull);
+
+	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+}
+
+/* Copy the current row out of its buffer. */
+static void
+read_event(WfScan *scan, WfEvent *event)
+{
+	bool		isnull;
+	Datum		value;
+
+	event->at = read_time(scan, AT);
+	event->seq = DatumGetInt32(wf_scan_value(scan, SEQ, &isnull));
+	event->attempt = DatumGetInt32(wf_scan_value(scan, ATTEMPT, &isnull));
+	event->workflow_id = DatumGetInt32(wf_scan_value(scan, WORKFLOW_ID, &isnull));
+	event->priority = DatumGetInt32(wf_scan_value(scan, PRIORITY, &isnull));
+	event->tries = DatumGetInt16(wf_scan_value(scan, TRIES, &isnull));
+	event->crashes = DatumGetInt16(wf_scan_value(scan, CRASHES, &isnull));
+	event->kind = DatumGetChar(wf_scan_value(scan, KIND, &isnull));
+	event->run_at = read_time(scan, RUN_AT);
+	event->lease_until = read_time(scan, LEASE_UNTIL);
+	event->started_at = read_time(scan, STARTED_AT);
+	value = wf_scan_value(scan, RESULT, &isnull);
+	if (!isnull)
+		event->result = datumCopy(value, false, -1);
+	event->worker = read_text(scan, WORKER);
+	event->sqlstate = read_text(scan, SQLSTATE);
+	event->error = read_text(scan, ERROR_TEXT);
+	event->detail = read_text(scan, DETAIL);
+	event->context = read_text(scan, CONTEXT);
+	event->xmin = DatumGetTransactionId(slot_getsysattr(scan->slot,
+														MinTransactionIdAttributeNumber,
+														&isnull));
+}
+
+bool
+wf_event_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
+	const WfRelations *r = wf_relations();
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(event->seq));
+	for (;;)
+	{
+		TransactionId writer = InvalidTransactionId;
+		uint32		token = 0;
+		WfScan		scan;
+		bool		exists;
+
+		/* is there one, or somebody writing one? */
+		wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, keys, 2);
+		exists = wf_scan_next(&scan, ForwardScanDirection);
+		if (exists)
+		{
+			writer = scan.dirty.xmin;
+			token = scan.dirty.speculativeToken;
+		}
+		wf_scan_end(&scan);
+
+		if (!exists)
+		{
+			if (append(run_id, slice, event, true))
+				return true;
+			continue;
+		}
+		if (!TransactionIdIsValid(writer))
+			return false;
+		if (token != 0)
+			SpeculativeInsertionWait(writer, token);
+		else
+			XactLockTableWait(writer, NULL, NULL, XLTW_None);
+	}
+}
+
+void
+wf_event_append_or_fail(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
+	(void) append(run_id, slice, event, false);
+}
+
+static void
+set_text(Datum *values, bool *nulls, int column, const char *text)
+{
+	nulls[column - 1] = text == NULL;
+	if (text != NULL)
+		values[column - 1] = CStringGetTextDatum(text);
+}
+
+static void
+set_time(Datum *values, bool *nulls, int column, TimestampTz time)
+{
+	nulls[column - 1] = time == DT_NOBEGIN;
+	values[column - 1] = TimestampTzGetDatum(time);
+}
+
+static bool
+append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
+{
+	const WfRelations *r = wf_relations();
+	Datum		values[NCOLUMNS] = {0};
+	bool		nulls[NCOLUMNS] = {false};
+	WfIndexEntry entries[4];
+	int			n = 0;
+
+	values[RUN_ID - 1] = UUIDPGetDatum(run_id);
+	values[AT - 1] = TimestampTzGetDatum(event->at);
+	values[SEQ - 1] = Int32GetDatum(event->seq);
+	values[ATTEMPT - 1] = Int32GetDatum(event->attempt);
+	values[WORKFLOW_ID - 1] = Int32GetDatum(event->workflow_id);
+	values[PRIORITY - 1] = Int32GetDatum(event->priority);
+	values[TRIES - 1] = Int16GetDatum(event->tries);
+	values[CRASHES - 1] = Int16GetDatum(event->crashes);
+	values[KIND - 1] = CharGetDatum(event->kind);
+	set_time(values, nulls, RUN_AT, event->run_at);
+	set_time(values, nulls, LEASE_UNTIL, event->lease_until);
+	set_time(values, nulls, STARTED_AT, event->started_at);
+	values[RESULT - 1] = event->result;
+	nulls[RESULT - 1] = event->result == (Datum) 0;
+	set_text(values, nulls, WORKER, event->worker);
+	set_text(values, nulls, SQLSTATE, event->sqlstate);
+	set_text(values, nulls, ERROR_TEXT, event->error);
+	set_text(values, nulls, DETAIL, event->detail);
+	set_text(values, nulls, CONTEXT, event->context);
+
+	entries[n++] = (WfIndexEntry) {
+		r->event_id[slice], 2, {UUIDPGetDatum(run_id), Int32GetDatum(event->seq)}
+	};
+	if (event->run_at != DT_NOBEGIN)
+		entries[n++] = (WfIndexEntry) {
+			r->event_queue[slice], 4, {
+				Int32GetDatum(event->workflow_id), Int32GetDatum(event->priority),
+				TimestampTzGetDatum(event->run_at), UUIDPGetDatum(run_id)
+			}
+		};
+	if (event->lease_until != DT_NOBEGIN)
+		entries[n++] = (WfIndexEntry) {
+			r->event_lease[slice], 1, {TimestampTzGetDatum(event->lease_until)}
+		};
+	if (event->kind == WF_EVENT_FAILED || event->kind == WF_EVENT_CANCELLED)
+		entries[n++] = (WfIndexEntry) {
+			r->event_failed[slice], 2, {
+				Int32GetDatum(event->workflow_id), TimestampTzGetDatum(event->at)
+			}
+		};
+	return wf_table_insert(r->event_slice[slice], values, nulls, entries, n, arbiter);
+}
+
+void
+wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
+{
+	const WfRelations *r = wf_relations();
+	ScanKeyData key;
+	WfScan		scan;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	wf_scan_begin(&scan, r->event_slice[from], r->event_id[from], SnapshotSelf, &key, 1);
+	while (wf_scan_next(&scan, ForwardScanDirection))
+	{
+		WfEvent		event = {0};
+
+		read_event(&scan, &event);
+		if (tombstone)
+		{
+			event.result = (Datum) 0;
+			event.worker = event.error = event.detail = event.context = NULL;
+		}
+		(void) append(run_id, to, &event, false);
+	}
+	wf_scan_end(&scan);
+}
+
+void
+wf_event_follow(WfEvent *event, const WfEvent *last, char kind, TimestampTz at)
+{
+	memset(event, 0, sizeof(*event));
+	event->at = at;
+	event->seq = last->seq + 1;
+	event->attempt = last->attempt;
+	event->workflow_id = last->workflow_id;
+	event->priority = last->priority;
+	event->tries = last->tries;
+	event->crashes = last->crashes;
+	event->kind = kind;
+	event->run_at = DT_NOBEGIN;
+	event->lease_until = DT_NOBEGIN;
+	event->started_at = DT_NOBEGIN;
+}
+
+/*
+ * Executors do not wait for their commits to reach the disk.  Who is told of
+ * a completion must: it would be undone by a crash.
+ */
+void
+wf_event_flush(const WfEvent *event)
+{
+	XLogRecPtr	lsn;
+
+	if (event->kind == WF_EVENT_NONE || !TransactionIdIsNormal(event->xmin) ||
+		RecoveryInProgress() || TransactionIdIsCurrentTransactionId(event->xmin))
+		return;
+	lsn = TransactionIdGetCommitLSN(event->xmin);
+	if (!XLogRecPtrIsInvalid(lsn))
+		XLogFlush(lsn);
+}

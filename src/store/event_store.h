@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ * event_store.h
+ *		All access to wf.event: what has happened to runs.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_EVENT_STORE_H
+#define WF_EVENT_STORE_H
+
+#include "datatype/timestamp.h"
+#include "utils/snapshot.h"
+#include "utils/uuid.h"
+
+#include "store/run_store.h"
+
+/* kinds of events, as they are stored */
+#define WF_EVENT_NONE		'\0'	/* nothing has happened yet */
+#define WF_EVENT_STARTED	's' /* claimed by an external worker */
+#define WF_EVENT_HEARTBEAT	'h'
+#define WF_EVENT_COMPLETED	'c'
+#define WF_EVENT_FAILED		'f'
+#define WF_EVENT_CANCELLED	'x'
+#define WF_EVENT_RETRY		'r' /* the attempt failed, another will follow */
+#define WF_EVENT_LOST		'l' /* the lease ended, another attempt will follow */
+#define WF_EVENT_RELEASED	'b' /* given back; the attempt does not count */
+#define WF_EVENT_CRASHED	'k' /* the server went down during the attempt */
+#define WF_EVENT_REQUEUED	'q' /* wf_retry, on_failed => 'resume' */
+#define WF_EVENT_RESCHEDULED 'd'
+
+typedef struct WfEvent
+{
+	TimestampTz at;
+	int32		seq;			/* 0: nothing has happened to the run yet */
+	int32		attempt;
+	int32		workflow_id;
+	int32		priority;
+	int16		tries;
+	int16		crashes;
+	char		kind;
+	TimestampTz run_at;			/* DT_NOBEGIN: not queued by this event */
+	TimestampTz lease_until;	/* DT_NOBEGIN: none */
+	TimestampTz started_at;		/* DT_NOBEGIN: not known */
+	Datum		result;			/* jsonb, maybe toasted; 0: NULL */
+	char	   *worker;			/* texts: NULL where there is none */
+	char	   *sqlstate;
+	char	   *error;
+	char	   *detail;
+	char	   *context;
+	TransactionId xmin;			/* who wrote it */
+} WfEvent;
+
+typedef enum WfState
+{
+	WF_QUEUED,
+	WF_RUNNING,
+	WF_COMPLETED,
+	WF_FAILED,
+	WF_CANCELLED
+} WfState;
+
+/* the one place that says which event makes which state */
+extern WfState wf_event_state(const WfEvent *event);
+extern const char *wf_state_name(WfState state);
+#define wf_state_is_terminal(state) ((state) >= WF_COMPLETED)
+
+/*
+ * The last event of a run in a slice; kind WF_EVENT_NONE if there is none.
+ * snapshot NULL: what is committed now, and our own.
+ */
+extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
+						  WfEvent *event);
+
+/* the same for a run at hand; where nothing has happened, as if it were queued by one */
+extern void wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event);
+
+/*
+ * Append an event.  event->seq says which: false if the run has another event
+ * with that number already.  Waits for a transaction that is writing one.
+ */
+extern bool wf_event_append(const pg_uuid_t *run_id, int slice,
+							const WfEvent *event);
+
+/*
+ * The same where hardly anybody can be in the way: an error 23505 instead of
+ * false, and cheaper.
+ */
+extern void wf_event_append_or_fail(const pg_uuid_t *run_id, int slice,
+									const WfEvent *event);
+
+/* Copy a run's events to another slice; a tombstone keeps no texts or results. */
+extern void wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone);
+
+/* an event to fill in that follows last */
+extern void wf_event_follow(WfEvent *event, const WfEvent *last, char kind,
+							TimestampTz at);
+
+/* wait until the transaction that wrote the event is on disk */
+extern void wf_event_flush(const WfEvent *event);
+
+#endif							/* WF_EVENT_STORE_H */

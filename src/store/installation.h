@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ * installation.h
+ *		Whether this database is the one that its queue belongs to.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_INSTALLATION_H
+#define WF_INSTALLATION_H
+
+typedef enum WfIdentity
+{
+	WF_IDENTITY_OURS,			/* this server, this database */
+	WF_IDENTITY_COPY,			/* this server, another database: CREATE
+								 * DATABASE ... TEMPLATE, a dump restored beside */
+	WF_IDENTITY_FOREIGN			/* another server: restored, or upgraded */
+} WfIdentity;
+
+/*
+ * Kept until wf.installation changes.  Anything but WF_IDENTITY_OURS:
+ * nothing is dispatched until wf_adopt().
+ */
+extern WfIdentity wf_installation_identity(void);
+
+/*
+ * This copy is ours from now on: roles are found by their names again.
+ * Counts the workflows whose owner, and the grants whose role, is missing;
+ * such a grant is forgotten.
+ */
+extern void wf_installation_adopt(int64 *ownerless, int64 *lost_grants);
+
+#endif							/* WF_INSTALLATION_H */

@@ -1,0 +1,333 @@
+/*-------------------------------------------------------------------------
+ * queue_store.c
+ *		Reading the queues: what is due next, of one workflow.
+ *
+ * A slice has two queues, each an index on (workflow_id, priority, run_at,
+ * run_id): that of wf.run with every run as it was enqueued, that of wf.event
+ * with every event that queued a run again.  Nothing is removed from them.
+ * An entry counts while the run's last event is the one it came from; the
+ * cursors remember how far everything has been taken, so that what has been
+ * is not looked at again however much of it there is.
+ *
+ * An entry may appear before a cursor: committed late, or dated back.  Then
+ * its transaction has posted a notice, and the reader goes back to it.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "store/event_store.h"
+#include "store/queue_store.h"
+#include "store/relations.h"
+#include "store/ring.h"
+#include "store/table.h"
+
+/* columns of the queue indexes' tables */
+#define RUN_RUN_ID 1
+#define RUN_RUN_AT 2
+#define RUN_PRIORITY 5
+#define EVENT_RUN_ID 1
+#define EVENT_SEQ 3
+#define EVENT_PRIORITY 6
+#define EVENT_RUN_AT 10
+
+/* one stream being read */
+typedef struct Reader
+{
+	int32		workflow_id;
+	int			slice;
+	bool		events;			/* the queue of wf.event */
+	Oid			table;
+	Oid			index;
+	struct WfStream *stream;
+	Snapshot	snapshot;
+	TimestampTz now;
+	bool		(*skip) (const pg_uuid_t *run_id);
+	int			limit;
+	WfItem	   *items;
+	int			n;
+	TimestampTz next_due;
+} Reader;
+
+static void
+reader_init(Reader *reader, int32 workflow_id, int stream)
+{
+	const WfRelations *r = wf_relations();
+
+	reader->workflow_id = workflow_id;
+	reader->slice = stream % WF_SLICES;
+	reader->events = stream >= WF_SLICES;
+	reader->table = reader->events ? r->event_slice[reader->slice] : r->run_slice[reader->slice];
+	reader->index = reader->events ? r->event_queue[reader->slice] : r->run_queue[reader->slice];
+}
+
+/* The first priority after `after` that the stream has entries of. */
+static bool
+next_priority(Reader *reader, bool first, int32 after, int32 *priority)
+{
+	ScanKeyData keys[2];
+	WfScan		scan;
+	bool		isnull;
+	bool		found;
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(reader->workflow_id));
+	ScanKeyInit(&keys[1], 2, BTGreaterStrategyNumber, F_INT4GT, Int32GetDatum(after));
+	wf_scan_begin(&scan, reader->table, reader->index, reader->snapshot, keys, first ? 1 : 2);
+	found = wf_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		*priority = DatumGetInt32(wf_scan_value(&scan, reader->events ? EVENT_PRIORITY : RUN_PRIORITY,
+												&isnull));
+	wf_scan_end(&scan);
+	return found;
+}
+
+/* The position remembered for a priority, or one to remember it in. */
+static WfPosition *
+position_of(Reader *reader, int32 priority)
+{
+	struct WfStream *stream = reader->stream;
+	WfPosition *position;
+
+	for (int i = 0; i < WF_POSITIONS; i++)
+		if (stream->positions[i].used && stream->positions[i].priority == priority)
+			return &stream->positions[i];
+
+	position = &stream->positions[stream->oldest];
+	stream->oldest = (stream->oldest + 1) % WF_POSITIONS;
+	memset(position, 0, sizeof(*position));
+	position->used = true;
+	position->priority = priority;
+	position->run_at = DT_NOBEGIN;
+	return position;
+}
+
+static int
+compare_entry(TimestampTz run_at, const pg_uuid_t *run_id, const WfPosition *position)
+{
+	if (run_at != position->run_at)
+		return run_at < position->run_at ? -1 : 1;
+	return memcmp(run_id, &position->run_id, UUID_LEN);
+}
+
+static void
+begin_entries(Reader *reader, int32 priority, TimestampTz from, WfScan *scan)
+{
+	ScanKeyData keys[3];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(reader->workflow_id));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(priority));
+	ScanKeyInit(&keys[2], 3, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
+				TimestampTzGetDatum(from));
+	wf_scan_begin(scan, reader->table, reader->index, reader->snapshot, keys, 3);
+}
+
+/* Fill in an entry; false: it does not count any more. */
+static bool
+read_entry(Reader *reader, WfScan *scan, const pg_uuid_t *run_id, TimestampTz run_at,
+		   int32 priority, WfItem *item)
+{
+	WfEvent		last;
+	bool		isnull;
+	int32		seq = reader->events ?
+		DatumGetInt32(wf_scan_value(scan, EVENT_SEQ, &isnull)) : 0;
+
+	wf_event_last(run_id, reader->slice, reader->snapshot, &last);
+	if (last.seq != seq)
+		return false;
+
+	memset(item, 0, sizeof(*item));
+	item->run_id = *run_id;
+	item->run_at = run_at;
+	item->priority = priority;
+	item->slice = reader->slice;
+	item->source = reader->events ? 'e' : 'r';
+	item->workflow_id = reader->workflow_id;
+	item->seq = seq;
+	item->attempt = last.attempt + 1;
+	item->tries = last.tries;
+	item->crashes = last.crashes;
+	item->alone = last.kind == WF_EVENT_CRASHED;
+	return true;
+}
+
+/* Read one priority of a stream; false: the limit is reached. */
+static bool
+read_priority(Reader *reader, int32 priority)
+{
+	WfPosition *position = position_of(reader, priority);
+	WfScan		scan;
+
+	begin_entries(reader, priority, position->run_at, &scan);
+	while (reader->n < reader->limit && wf_scan_next(&scan, ForwardScanDirection))
+	{
+		bool		isnull;
+		pg_uuid_t	run_id = *DatumGetUUIDP(wf_scan_value(&scan, 1, &isnull));
+		TimestampTz run_at = DatumGetTimestampTz(wf_scan_value(&scan,
+															   reader->events ? EVENT_RUN_AT : RUN_RUN_AT,
+															   &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (run_at > reader->now)
+		{
+			reader->next_due = Min(reader->next_due, run_at);
+			break;
+		}
+		if (compare_entry(run_at, &run_id, position) <= 0)
+			continue;
+		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]) &&
+			(reader->skip == NULL || !reader->skip(&run_id)))
+			reader->n++;
+		position->run_at = run_at;
+		position->run_id = run_id;
+	}
+	wf_scan_end(&scan);
+	return reader->n < reader->limit;
+}
+
+/* Read a stream, priority by priority. */
+static void
+read_stream(Reader *reader)
+{
+	int32		priority = 0;
+	bool		first = true;
+
+	while (next_priority(reader, first, priority, &priority))
+	{
+		first = false;
+		if (!read_priority(reader, priority))
+		{
+			reader->next_due = reader->now;
+			break;
+		}
+	}
+	reader->stream->idle_until = reader->next_due;
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+	const WfItem *x = a;
+	const WfItem *y = b;
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority ? -1 : 1;
+	if (x->run_at != y->run_at)
+		return x->run_at < y->run_at ? -1 : 1;
+	return memcmp(&x->run_id, &y->run_id, UUID_LEN);
+}
+
+/* The id before this one, in the order of the index. */
+static void
+step_back(pg_uuid_t *run_id)
+{
+	for (int i = UUID_LEN - 1; i >= 0; i--)
+		if (run_id->data[i]-- != 0)
+			break;
+}
+
+void
+wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
+{
+	struct WfStream *stream = &cursors->streams[item->source == 'e' ?
+												WF_STREAM_EVENT(item->slice) :
+												WF_STREAM_RUN(item->slice)];
+
+	stream->idle_until = 0;
+	for (int i = 0; i < WF_POSITIONS; i++)
+	{
+		WfPosition *position = &stream->positions[i];
+
+		if (!position->used || position->priority != item->priority ||
+			compare_entry(item->run_at, &item->run_id, position) > 0)
+			continue;
+		position->run_at = item->run_at;
+		position->run_id = item->run_id;
+		step_back(&position->run_id);
+	}
+}
+
+void
+wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
+{
+	for (int s = 0; s < WF_STREAMS; s++)
+	{
+		struct WfStream *stream = &cursors->streams[s];
+
+		if ((streams & ((uint32) 1 << s)) == 0)
+			continue;
+		stream->idle_until = 0;
+		for (int i = 0; i < WF_POSITIONS; i++)
+		{
+			WfPosition *position = &stream->positions[i];
+
+			if (position->used && position->run_at >= run_at)
+			{
+				/* just before everything that is due at run_at */
+				position->run_at = run_at;
+				memset(&position->run_id, 0, UUID_LEN);
+			}
+		}
+	}
+}
+
+int
+wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
+			  bool (*skip) (const pg_uuid_t *run_id), WfItem *items,
+			  TimestampTz *next_due)
+{
+	const WfRing *ring = wf_ring();
+	WfItem	   *found = palloc(sizeof(WfItem) * (limit * 2 + 1));
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int			n = 0;
+
+	*next_due = DT_NOEND;
+	for (int s = 0; s < WF_STREAMS; s++)
+	{
+		struct WfStream *stream = &cursors->streams[s];
+		Reader		reader;
+
+		if (ring->state[s % WF_SLICES] == WF_SLICE_EMPTY)
+			continue;
+		if (stream->idle_until <= now)
+		{
+			reader_init(&reader, workflow_id, s);
+			reader.stream = stream;
+			reader.snapshot = snapshot;
+			reader.now = now;
+			reader.skip = skip;
+			reader.limit = limit + 1;	/* is there more? */
+			reader.items = found + n;
+			reader.n = 0;
+			reader.next_due = DT_NOEND;
+			read_stream(&reader);
+
+			/* keep the first `limit` of all streams so far */
+			n += reader.n;
+			qsort(found, n, sizeof(WfItem), compare_items);
+			for (; n > limit; n--)
+				wf_cursors_put_back(cursors, &found[n - 1]);
+		}
+	}
+	for (int s = 0; s < WF_STREAMS; s++)
+		if (ring->state[s % WF_SLICES] != WF_SLICE_EMPTY)
+			*next_due = Min(*next_due, Max(cursors->streams[s].idle_until, now));
+	UnregisterSnapshot(snapshot);
+
+	memcpy(items, found, sizeof(WfItem) * n);
+	pfree(found);
+	return n;
+}
+
+bool
+wf_queue_any(int32 workflow_id)
+{
+	WfCursors  *cursors = palloc0(sizeof(WfCursors));
+	WfItem		item;
+	TimestampTz next_due;
+
+	return wf_queue_take(workflow_id, cursors, DT_NOEND - 1, 1, NULL, &item, &next_due) > 0;
+}

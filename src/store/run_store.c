@@ -1,0 +1,452 @@
+/*-------------------------------------------------------------------------
+ * run_store.c
+ *		All access to wf.run: what was enqueued, and who has which key.
+ *
+ * The unique index on key_digest of a slice decides who gets a key.  A key
+ * is looked up in all slices that may hold rows, with a dirty snapshot, so
+ * that a holder that has not committed is seen and can be waited for.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "port/pg_bswap.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/digest.h"
+#include "base/uuid7.h"
+#include "store/relations.h"
+#include "store/ring.h"
+#include "store/run_store.h"
+#include "store/statement.h"
+#include "store/table.h"
+
+/* columns of wf.run */
+enum
+{
+	RUN_ID = 1, RUN_AT, ENQUEUED_AT, WORKFLOW_ID, PRIORITY, FINGERPRINT,
+	PAYLOAD, KEY_DIGEST, KEY, KEY_ANCHOR, KEY_TTL, REPLACES, NCOLUMNS = REPLACES
+};
+
+static WfStatement release_key = {
+	.purpose = "take a key from a run",
+	.sql =
+	"UPDATE wf.run "
+	"   SET key_digest = NULL "
+	" WHERE run_id OPERATOR(pg_catalog.=) $1 "
+	"   AND key_digest OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = (const Oid[]) {UUIDOID, UUIDOID},
+	.expect = SPI_OK_UPDATE,
+};
+
+static WfStatement replace_run = {
+	.purpose = "replace a queued run",
+	.sql =
+	"UPDATE wf.run "
+	"   SET payload = $2, fingerprint = $3, run_at = $4, priority = $5, key_ttl = $6 "
+	" WHERE run_id OPERATOR(pg_catalog.=) $1",
+	.nargs = 6,
+	.argtypes = (const Oid[]) {UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID},
+	.expect = SPI_OK_UPDATE,
+};
+
+#define DELETE_RUN(n) { \
+	.purpose = "delete a run that was carried to another slice", \
+	.sql = "DELETE FROM ONLY wf.run_" #n " WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.nargs = 1, \
+	.argtypes = (const Oid[]) {UUIDOID}, \
+	.expect = SPI_OK_DELETE, \
+}
+
+static WfStatement delete_run[WF_SLICES] = {
+	DELETE_RUN(0), DELETE_RUN(1), DELETE_RUN(2), DELETE_RUN(3),
+	DELETE_RUN(4), DELETE_RUN(5), DELETE_RUN(6), DELETE_RUN(7)
+};
+
+static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
+						WfHolder *holder, bool *in_doubt, bool *invisible);
+static void read_run(WfScan *scan, int slice, bool with_payload, WfRun *run);
+static void read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run);
+
+void
+wf_key_digest(int32 workflow_id, const char *key, int length, pg_uuid_t *digest)
+{
+	uint32		id = pg_hton32((uint32) workflow_id);
+	char	   *utf8 = (char *) key;
+	uint8		hash[32];
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+		utf8 = pg_server_to_any(key, length, PG_UTF8);
+	if (utf8 != key)
+		length = strlen(utf8);
+
+	wf_digest_begin();
+	wf_digest_update(&id, sizeof(id));
+	wf_digest_update(utf8, length);
+	wf_digest_final(hash);
+	memcpy(digest->data, hash, UUID_LEN);
+}
+
+WfProbe
+wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
+				 bool *invisible)
+{
+	const WfRing *ring = wf_ring_for_write();
+	bool		in_doubt = false;
+
+	*invisible = false;
+	wf_ring_foreach(ring, slice)
+	{
+		if (probe_slice(slice, digest, run, holder, &in_doubt, invisible))
+			return WF_PROBE_FOUND;
+	}
+	return in_doubt ? WF_PROBE_IN_DOUBT : WF_PROBE_NONE;
+}
+
+/*
+ * May the caller's snapshot see the current row?  Its own rows it may, even
+ * those of the command that is still running.
+ */
+static bool
+row_is_visible(WfScan *scan)
+{
+	bool		isnull;
+	TransactionId xmin = DatumGetTransactionId(slot_getsysattr(scan->slot,
+															   MinTransactionIdAttributeNumber,
+															   &isnull));
+
+	return TransactionIdIsCurrentTransactionId(xmin) ||
+		table_tuple_satisfies_snapshot(scan->heap, scan->slot, GetActiveSnapshot());
+}
+
+/* Read with the transaction's snapshot, for the predicate locks alone. */
+static void
+note_read_dependency(const WfRelations *r, int slice, ScanKey key)
+{
+	WfScan		scan;
+
+	wf_scan_begin(&scan, r->run_slice[slice], r->run_key[slice],
+				  GetActiveSnapshot(), key, 1);
+	(void) wf_scan_next(&scan, ForwardScanDirection);
+	wf_scan_end(&scan);
+}
+
+static bool
+probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
+			bool *in_doubt, bool *invisible)
+{
+	const WfRelations *r = wf_relations();
+	ScanKeyData key;
+	WfScan		scan;
+	bool		found = false;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(digest));
+	wf_scan_begin(&scan, r->run_slice[slice], r->run_key[slice], NULL, &key, 1);
+	while (!found && wf_scan_next(&scan, ForwardScanDirection))
+	{
+		bool		inserter = TransactionIdIsValid(scan.dirty.xmin);
+
+		if (inserter || TransactionIdIsValid(scan.dirty.xmax))
+		{
+			*in_doubt = true;
+			holder->inserter = inserter;
+			holder->xid = inserter ? scan.dirty.xmin : scan.dirty.xmax;
+			holder->token = inserter ? scan.dirty.speculativeToken : 0;
+			holder->table = r->run_slice[slice];
+			holder->tid = scan.slot->tts_tid;
+			continue;
+		}
+		found = true;
+		read_run(&scan, slice, false, run);
+		if (IsolationUsesXactSnapshot())
+			*invisible = !row_is_visible(&scan);
+	}
+	wf_scan_end(&scan);
+
+	if (found && IsolationIsSerializable())
+		note_read_dependency(r, slice, &key);
+	return found;
+}
+
+/* Copy the current row out of its buffer. */
+static void
+read_run(WfScan *scan, int slice, bool with_payload, WfRun *run)
+{
+	read_slot(scan->slot, slice, with_payload, run);
+}
+
+static void
+read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run)
+{
+	bool		isnull;
+	Datum		value;
+
+	memset(run, 0, sizeof(*run));
+	run->slice = slice;
+	run->run_id = *DatumGetUUIDP(slot_getattr(slot, RUN_ID, &isnull));
+	run->run_at = DatumGetTimestampTz(slot_getattr(slot, RUN_AT, &isnull));
+	run->enqueued_at = DatumGetTimestampTz(slot_getattr(slot, ENQUEUED_AT, &isnull));
+	run->workflow_id = DatumGetInt32(slot_getattr(slot, WORKFLOW_ID, &isnull));
+	run->priority = DatumGetInt32(slot_getattr(slot, PRIORITY, &isnull));
+	value = slot_getattr(slot, FINGERPRINT, &isnull);
+	memcpy(run->fingerprint, VARDATA_ANY(DatumGetPointer(value)), WF_FINGERPRINT_LENGTH);
+	value = slot_getattr(slot, PAYLOAD, &isnull);
+	run->has_payload = !isnull;
+	if (with_payload && !isnull)
+		run->payload = datumCopy(value, false, -1);
+
+	value = slot_getattr(slot, KEY_DIGEST, &isnull);
+	run->holds_key = !isnull;
+	if (!isnull)
+		run->digest = *DatumGetUUIDP(value);
+	value = slot_getattr(slot, KEY, &isnull);
+	if (isnull)
+		return;
+	run->key_length = VARSIZE_ANY_EXHDR(DatumGetPointer(value));
+	run->key = palloc(run->key_length + 1);
+	memcpy(run->key, VARDATA_ANY(DatumGetPointer(value)), run->key_length);
+	run->key[run->key_length] = '\0';
+	run->anchor_enqueue = DatumGetChar(slot_getattr(slot, KEY_ANCHOR, &isnull)) == 'e';
+	run->key_ttl = *DatumGetIntervalP(slot_getattr(slot, KEY_TTL, &isnull));
+	value = slot_getattr(slot, REPLACES, &isnull);
+	run->has_replaces = !isnull;
+	if (!isnull)
+		run->replaces = *DatumGetUUIDP(value);
+}
+
+bool
+wf_run_insert(WfRun *run)
+{
+	const WfRelations *r = wf_relations();
+	int			slice = run->slice;
+	Datum		values[NCOLUMNS] = {0};
+	bool		nulls[NCOLUMNS] = {false};
+	WfIndexEntry entries[3];
+	int			n = 0;
+	char		fingerprint[VARHDRSZ + WF_FINGERPRINT_LENGTH];
+
+	SET_VARSIZE(fingerprint, sizeof(fingerprint));
+	memcpy(VARDATA(fingerprint), run->fingerprint, WF_FINGERPRINT_LENGTH);
+
+	values[RUN_ID - 1] = UUIDPGetDatum(&run->run_id);
+	values[RUN_AT - 1] = TimestampTzGetDatum(run->run_at);
+	values[ENQUEUED_AT - 1] = TimestampTzGetDatum(run->enqueued_at);
+	values[WORKFLOW_ID - 1] = Int32GetDatum(run->workflow_id);
+	values[PRIORITY - 1] = Int32GetDatum(run->priority);
+	values[FINGERPRINT - 1] = PointerGetDatum(fingerprint);
+	values[PAYLOAD - 1] = run->payload;
+	nulls[PAYLOAD - 1] = !run->has_payload;
+	nulls[KEY_DIGEST - 1] = !run->holds_key;
+	nulls[KEY - 1] = nulls[KEY_ANCHOR - 1] = nulls[KEY_TTL - 1] = run->key == NULL;
+	nulls[REPLACES - 1] = !run->has_replaces;
+	if (run->holds_key)
+	{
+		values[KEY_DIGEST - 1] = UUIDPGetDatum(&run->digest);
+		entries[n++] = (WfIndexEntry) {
+			r->run_key[slice], 1, {UUIDPGetDatum(&run->digest)}
+		};
+	}
+	if (run->key != NULL)
+	{
+		values[KEY - 1] = PointerGetDatum(cstring_to_text_with_len(run->key, run->key_length));
+		values[KEY_ANCHOR - 1] = CharGetDatum(run->anchor_enqueue ? 'e' : 'c');
+		values[KEY_TTL - 1] = IntervalPGetDatum(&run->key_ttl);
+	}
+	if (run->has_replaces)
+		values[REPLACES - 1] = UUIDPGetDatum(&run->replaces);
+
+	entries[n++] = (WfIndexEntry) {
+		r->run_id[slice], 1, {UUIDPGetDatum(&run->run_id)}
+	};
+	entries[n++] = (WfIndexEntry) {
+		r->run_queue[slice], 4, {
+			Int32GetDatum(run->workflow_id), Int32GetDatum(run->priority),
+			TimestampTzGetDatum(run->run_at), UUIDPGetDatum(&run->run_id)
+		}
+	};
+	return wf_table_insert(r->run_slice[slice], values, nulls, entries, n,
+						   run->holds_key);
+}
+
+static bool
+find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapshot,
+			  bool with_payload, WfRun *run)
+{
+	ScanKeyData key;
+	WfScan		scan;
+	bool		found;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(key_value));
+	wf_scan_begin(&scan, wf_relations()->run_slice[slice], index, snapshot, &key, 1);
+	found = wf_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		read_run(&scan, slice, with_payload, run);
+	wf_scan_end(&scan);
+	return found;
+}
+
+/* What the caller sees at this moment, as its isolation level has it. */
+static Snapshot
+callers_snapshot(void)
+{
+	return IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot();
+}
+
+bool
+wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun *run)
+{
+	const WfRelations *r = wf_relations();
+	const WfRing *ring = wf_ring();
+	int			hint = wf_uuid7_slice(run_id) % WF_SLICES;
+	bool		found;
+
+	snapshot = RegisterSnapshot(snapshot != NULL ? snapshot : callers_snapshot());
+	found = find_in_slice(hint, r->run_id[hint], run_id, snapshot, with_payload, run);
+	if (!found)
+	{
+		wf_ring_foreach(ring, slice)
+		{
+			if (slice != hint &&
+				(found = find_in_slice(slice, r->run_id[slice], run_id, snapshot,
+									   with_payload, run)))
+				break;
+		}
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+bool
+wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
+{
+	const WfRelations *r = wf_relations();
+	const WfRing *ring = wf_ring();
+	Snapshot	snapshot = RegisterSnapshot(callers_snapshot());
+	bool		found = false;
+
+	wf_ring_foreach(ring, slice)
+	{
+		if ((found = find_in_slice(slice, r->run_key[slice], digest, snapshot, false, run)))
+			break;
+	}
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+bool
+wf_run_release_key(const WfRun *run)
+{
+	Datum		values[2] = {UUIDPGetDatum(&run->run_id), UUIDPGetDatum(&run->digest)};
+	uint64		rows;
+
+	wf_spi_begin();
+	rows = wf_spi_run(&release_key, values, NULL, 0);
+	wf_spi_end();
+	return rows == 1;
+}
+
+bool
+wf_run_replace(const WfRun *run)
+{
+	Datum		values[6];
+	char		fingerprint[VARHDRSZ + WF_FINGERPRINT_LENGTH];
+	uint64		rows;
+
+	SET_VARSIZE(fingerprint, sizeof(fingerprint));
+	memcpy(VARDATA(fingerprint), run->fingerprint, WF_FINGERPRINT_LENGTH);
+	values[0] = UUIDPGetDatum(&run->run_id);
+	values[1] = run->payload;
+	values[2] = PointerGetDatum(fingerprint);
+	values[3] = TimestampTzGetDatum(run->run_at);
+	values[4] = Int32GetDatum(run->priority);
+	values[5] = IntervalPGetDatum(&run->key_ttl);
+
+	wf_spi_begin();
+	rows = wf_spi_run(&replace_run, values, NULL, 0);
+	wf_spi_end();
+	return rows == 1;
+}
+
+void
+wf_run_carry(const WfRun *run, int to, bool tombstone)
+{
+	WfRun		copy;
+	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
+
+	if (!wf_run_find(&run->run_id, NULL, true, &copy) || copy.slice != run->slice)
+		elog(ERROR, "run that was to be carried is gone");
+	wf_spi_begin();
+	(void) wf_spi_run(&delete_run[run->slice], values, NULL, 0);
+	wf_spi_end();
+
+	copy.slice = to;
+	if (tombstone)
+		copy.has_payload = false;
+	if (!wf_run_insert(&copy))
+		elog(ERROR, "key of a run that was to be carried is taken");
+}
+
+BlockNumber
+wf_run_blocks(int slice)
+{
+	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+
+	table_close(rel, NoLock);
+	return blocks;
+}
+
+bool
+wf_run_walk(int slice, BlockNumber *next, int64 limit,
+			bool (*callback) (const WfRun *run, void *arg), void *arg)
+{
+	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan_strat(rel, snapshot, 0, NULL, false, false);
+	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+	bool		more = true;
+	int64		seen = 0;
+
+	if (*next < blocks)
+		heap_setscanlimits(scan, *next, blocks - *next);
+	else
+		more = false;
+	while (more && table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		BlockNumber block = ItemPointerGetBlockNumber(&slot->tts_tid);
+		WfRun		run;
+
+		CHECK_FOR_INTERRUPTS();
+		if (block != *next && seen >= limit)
+		{
+			*next = block;
+			more = false;
+			break;
+		}
+		*next = block;
+		seen++;
+		read_slot(slot, slice, false, &run);
+		if (!callback(&run, arg))
+			more = false;
+	}
+	if (more)
+		*next = blocks;
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return more || *next >= blocks;
+}

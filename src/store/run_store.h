@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ * run_store.h
+ *		All access to wf.run: what was enqueued, and who has which key.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_RUN_STORE_H
+#define WF_RUN_STORE_H
+
+#include "datatype/timestamp.h"
+#include "storage/block.h"
+#include "storage/itemptr.h"
+#include "utils/snapshot.h"
+#include "utils/uuid.h"
+
+#include "pg_workflow.h"
+
+#define WF_FINGERPRINT_LENGTH 32
+
+typedef struct WfRun
+{
+	pg_uuid_t	run_id;
+	int			slice;
+	TimestampTz run_at;
+	TimestampTz enqueued_at;
+	int32		workflow_id;
+	int32		priority;
+	uint8		fingerprint[WF_FINGERPRINT_LENGTH];
+	bool		has_payload;
+	Datum		payload;		/* jsonb, maybe toasted; only where asked for */
+	bool		holds_key;		/* key_digest is set */
+	pg_uuid_t	digest;
+	char	   *key;			/* NULL: none; not terminated */
+	int			key_length;
+	bool		anchor_enqueue;
+	Interval	key_ttl;		/* where there is a key */
+	bool		has_replaces;
+	pg_uuid_t	replaces;
+} WfRun;
+
+typedef enum WfProbe
+{
+	WF_PROBE_NONE,				/* nobody has the key */
+	WF_PROBE_FOUND,				/* run says who, committed or our own */
+	WF_PROBE_IN_DOUBT			/* another transaction is at it */
+} WfProbe;
+
+/* Who is in the way of a probe that is in doubt. */
+typedef struct WfHolder
+{
+	TransactionId xid;
+	uint32		token;			/* of a speculative insertion, or 0 */
+	Oid			table;
+	ItemPointerData tid;
+	bool		inserter;		/* else: it is moving the key to another run */
+} WfHolder;
+
+/* digest of (workflow, key): what the unique index holds */
+extern void wf_key_digest(int32 workflow_id, const char *key, int length,
+						  pg_uuid_t *digest);
+
+/*
+ * Look a key up in every slice that may hold it, seeing what is uncommitted.
+ * Takes no row lock, writes nothing.  invisible: found, but not for the
+ * caller's snapshot (REPEATABLE READ and SERIALIZABLE).
+ */
+extern WfProbe wf_run_probe_key(const pg_uuid_t *digest, WfRun *run,
+								WfHolder *holder, bool *invisible);
+
+/* Insert a run; false: its key was taken since the probe. */
+extern bool wf_run_insert(WfRun *run);
+
+/*
+ * Find a run by its id.  snapshot NULL: what is committed now, above READ
+ * COMMITTED what the transaction sees.
+ */
+extern bool wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot,
+						bool with_payload, WfRun *run);
+
+/* The run that a key is bound to, by the same snapshot as wf_run_find. */
+extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
+
+/* Take the key from a run; false: it has lost it meanwhile. */
+extern bool wf_run_release_key(const WfRun *run);
+
+/* Give a run another payload and key settings (on_conflict => 'replace'). */
+extern bool wf_run_replace(const WfRun *run);
+
+/* Move a run's row to another slice; without its payload if a tombstone. */
+extern void wf_run_carry(const WfRun *run, int to, bool tombstone);
+
+/*
+ * Walk through the runs of a slice from block *next on, until the callback
+ * says no or `limit` runs have been seen.  True: the end was reached; else
+ * *next is where to go on.
+ */
+extern bool wf_run_walk(int slice, BlockNumber *next, int64 limit,
+						bool (*callback) (const WfRun *run, void *arg), void *arg);
+
+/* size of a slice in blocks, without its toasted values */
+extern BlockNumber wf_run_blocks(int slice);
+
+#endif							/* WF_RUN_STORE_H */

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ * table.c
+ *		Direct access to the slices: read by an index, insert a row.
+ *
+ * The tables have no triggers, rules or generated columns of ours, and every
+ * index is known to the caller, so a row is written with what the executor
+ * would call in the end, and without what it would do before.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "nodes/execnodes.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "store/table.h"
+
+void
+wf_scan_begin(WfScan *scan, Oid heap, Oid index, Snapshot snapshot,
+			  ScanKey keys, int nkeys)
+{
+	scan->heap = table_open(heap, AccessShareLock);
+	scan->index = index_open(index, AccessShareLock);
+	scan->slot = table_slot_create(scan->heap, NULL);
+	if (snapshot == NULL)
+	{
+		InitDirtySnapshot(scan->dirty);
+		snapshot = &scan->dirty;
+	}
+	scan->scan = index_beginscan_compat(scan->heap, scan->index, snapshot, nkeys);
+	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
+bool
+wf_scan_next(WfScan *scan, ScanDirection direction)
+{
+	return index_getnext_slot(scan->scan, direction, scan->slot);
+}
+
+/* The locks stay until the end of the transaction, as those of a query do. */
+void
+wf_scan_end(WfScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, NoLock);
+	table_close(scan->heap, NoLock);
+}
+
+/* What index_insert wants to be told beside the values: nothing, for a btree. */
+static IndexInfo *
+index_info(void)
+{
+	static IndexInfo *info = NULL;
+
+	if (info == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		info = makeNode(IndexInfo);
+		MemoryContextSwitchTo(old);
+	}
+	return info;
+}
+
+/* Insert one index entry; false: it is unique, and its key may be there. */
+static bool
+insert_entry(Relation heap, WfIndexEntry *entry, ItemPointer tid,
+			 IndexUniqueCheck check)
+{
+	Relation	index = index_open(entry->index, RowExclusiveLock);
+	bool		isnull[lengthof(entry->keys)] = {false};
+	bool		fine;
+
+	fine = index_insert(index, entry->keys, isnull, tid, heap,
+						index->rd_index->indisunique ? check : UNIQUE_CHECK_NO,
+						false, index_info());
+	index_close(index, NoLock);
+	return fine || check != UNIQUE_CHECK_PARTIAL || !index->rd_index->indisunique;
+}
+
+/*
+ * Insert a row speculatively, as INSERT ... ON CONFLICT does: whoever meets
+ * it before it is confirmed waits for that, not for our transaction.
+ */
+static bool
+insert_speculatively(Relation heap, HeapTuple tuple, WfIndexEntry *arbiter)
+{
+	TransactionId xid = GetCurrentTransactionId();
+	uint32		token = SpeculativeInsertionLockAcquire(xid);
+	bool		won;
+
+	HeapTupleHeaderSetSpeculativeToken(tuple->t_data, token);
+	heap_insert(heap, tuple, GetCurrentCommandId(true),
+				HEAP_INSERT_SPECULATIVE, NULL);
+	won = insert_entry(heap, arbiter, &tuple->t_self, UNIQUE_CHECK_PARTIAL);
+	if (won)
+		heap_finish_speculative(heap, &tuple->t_self);
+	else
+		heap_abort_speculative(heap, &tuple->t_self);
+	SpeculativeInsertionLockRelease(xid);
+	return won;
+}
+
+bool
+wf_table_insert(Oid table, Datum *values, bool *nulls,
+				WfIndexEntry *entries, int nentries, bool arbiter)
+{
+	Relation	heap = table_open(table, RowExclusiveLock);
+	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(heap), values, nulls);
+	int			next = 0;
+	bool		inserted = true;
+
+	tuple->t_tableOid = table;
+	if (arbiter)
+	{
+		inserted = insert_speculatively(heap, tuple, &entries[0]);
+		next = 1;
+	}
+	else
+		heap_insert(heap, tuple, GetCurrentCommandId(true), 0, NULL);
+
+	for (int i = next; inserted && i < nentries; i++)
+		insert_entry(heap, &entries[i], &tuple->t_self, UNIQUE_CHECK_YES);
+
+	heap_freetuple(tuple);
+	table_close(heap, NoLock);
+	return inserted;
+}
+
+void
+wf_push_latest_snapshot(void)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+}

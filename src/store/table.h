@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ * table.h
+ *		Direct access to the slices: read by an index, insert a row.
+ *
+ * What is hot goes this way rather than through SPI; bench/NOTES.md has the
+ * figures.  Only files under store/ use it.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_TABLE_H
+#define WF_TABLE_H
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "access/tableam.h"
+#include "utils/snapmgr.h"
+
+/* A scan of an index, with its table; ends with wf_scan_end or the transaction. */
+typedef struct WfScan
+{
+	Relation	heap;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	SnapshotData dirty;			/* where wf_scan_begin was given no snapshot */
+} WfScan;
+
+/*
+ * snapshot NULL: a dirty one, which also sees what is uncommitted and tells in
+ * scan->dirty whose it is.
+ */
+extern void wf_scan_begin(WfScan *scan, Oid heap, Oid index, Snapshot snapshot,
+						  ScanKey keys, int nkeys);
+extern bool wf_scan_next(WfScan *scan, ScanDirection direction);
+extern void wf_scan_end(WfScan *scan);
+
+/* the value of a column of the current row */
+#define wf_scan_value(scan, attno, isnull) slot_getattr((scan)->slot, attno, isnull)
+
+/* An index entry that goes with a row. */
+typedef struct WfIndexEntry
+{
+	Oid			index;
+	int			nkeys;
+	Datum		keys[4];
+} WfIndexEntry;
+
+/*
+ * Insert a row and its index entries.  The first of them may be unique: if
+ * `arbiter`, another row with that key, committed or not, makes the answer
+ * false, and nothing is left behind; otherwise it is an error.
+ */
+extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
+							WfIndexEntry *entries, int nentries, bool arbiter);
+
+/* a snapshot of what is committed now, pushed as active; pop with PopActiveSnapshot */
+extern void wf_push_latest_snapshot(void);
+
+#endif							/* WF_TABLE_H */
