@@ -175,8 +175,41 @@ CREATE TABLE wf.reservation (
 COMMENT ON TABLE wf.reservation IS 'runs handed to executors and not finished yet';
 COMMENT ON COLUMN wf.reservation.seqs IS 'number of each run''s last event when it was handed over';
 
+-- Duplicate calls, written by the dispatcher from shared memory.
+CREATE TABLE wf.duplicate (
+	at timestamptz NOT NULL,
+	workflow_id integer NOT NULL,
+	run_id uuid NOT NULL,
+	outcome "char" NOT NULL,
+	role_name name,
+	application_name text,
+	client_addr inet,
+	key text
+);
+CREATE INDEX duplicate_at ON wf.duplicate (workflow_id, at);
+COMMENT ON TABLE wf.duplicate IS 'calls that found their idempotency key taken';
+COMMENT ON COLUMN wf.duplicate.outcome IS
+'what the call got: r the run, s nothing (skip), a the run queued again (resume), p the run replaced, e an error, m an error for another payload';
+
+-- Counters of workflows, written by the dispatcher from shared memory.
+CREATE TABLE wf.counter (
+	workflow_id integer NOT NULL,
+	enqueued bigint NOT NULL,
+	duplicates bigint NOT NULL,
+	mismatches bigint NOT NULL,
+	waits bigint NOT NULL,
+	completed bigint NOT NULL,
+	failed bigint NOT NULL,
+	cancelled bigint NOT NULL,
+	lost_audit bigint NOT NULL,
+	CONSTRAINT counter_pkey PRIMARY KEY (workflow_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE wf.counter IS 'what was counted of each workflow, as far as it has been written';
+
 SELECT pg_catalog.pg_extension_config_dump('wf.installation', '');
 SELECT pg_catalog.pg_extension_config_dump('wf.workflow_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('wf.workflow', '');
 SELECT pg_catalog.pg_extension_config_dump('wf.workflow_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('wf.slice', '');
+SELECT pg_catalog.pg_extension_config_dump('wf.duplicate', '');
+SELECT pg_catalog.pg_extension_config_dump('wf.counter', '');

@@ -191,14 +191,91 @@ SELECT l.pid,
 	   l.database,
 	   l.owner::regrole AS owner,
 	   w.name AS workflow,
-	   CASE WHEN w.id IS NOT NULL THEN l.run_id END AS run_id,
+	   l.run_id,
 	   l.since
   FROM wf.workers_list() l
-  LEFT JOIN wf.workflow w
-	ON w.id OPERATOR(pg_catalog.=) l.workflow_id
-   AND l.database OPERATOR(pg_catalog.=) pg_catalog.current_database()
-   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
- WHERE l.owner IS NULL
-	OR pg_catalog.pg_has_role(l.owner, 'USAGE')
-	OR w.id IS NOT NULL;
+  LEFT JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) l.workflow_id;
 COMMENT ON VIEW wf.workers IS 'processes of pg_workflow, and what they are at';
+
+CREATE FUNCTION wf.unwritten_duplicates(
+	OUT at timestamptz,
+	OUT workflow_id integer,
+	OUT run_id uuid,
+	OUT outcome "char",
+	OUT role oid,
+	OUT application_name text,
+	OUT client_addr text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_unwritten_duplicates';
+COMMENT ON FUNCTION wf.unwritten_duplicates() IS 'for the views: duplicates that are still in shared memory';
+
+CREATE FUNCTION wf.unwritten_counters(
+	OUT workflow_id integer,
+	OUT enqueued bigint,
+	OUT duplicates bigint,
+	OUT mismatches bigint,
+	OUT waits bigint,
+	OUT completed bigint,
+	OUT failed bigint,
+	OUT cancelled bigint,
+	OUT lost_audit bigint,
+	OUT start_latency_p50 float8,
+	OUT start_latency_p99 float8)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'wf_unwritten_counters';
+COMMENT ON FUNCTION wf.unwritten_counters() IS 'for the views: counts that are still in shared memory';
+
+CREATE VIEW wf.duplicates WITH (security_barrier) AS
+SELECT d.at,
+	   w.name AS workflow,
+	   d.key,
+	   d.run_id,
+	   CASE d.outcome WHEN 'r' THEN 'returned' WHEN 's' THEN 'skipped' WHEN 'a' THEN 'resumed'
+			WHEN 'p' THEN 'replaced' WHEN 'e' THEN 'error' ELSE 'mismatch' END AS outcome,
+	   d.role_name AS role,
+	   d.application_name,
+	   d.client_addr
+  FROM (SELECT s.at, s.workflow_id, s.run_id, s.outcome, s.role_name,
+			   s.application_name, s.client_addr, s.key
+		  FROM wf.duplicate s
+		 UNION ALL
+		SELECT u.at, u.workflow_id, u.run_id, u.outcome, a.rolname,
+			   u.application_name, u.client_addr::inet,
+			   (SELECT r.key FROM wf.run r WHERE r.run_id OPERATOR(pg_catalog.=) u.run_id)
+		  FROM wf.unwritten_duplicates() u
+		  LEFT JOIN pg_catalog.pg_roles a ON a.oid OPERATOR(pg_catalog.=) u.role) d
+  JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) d.workflow_id
+ WHERE w.dropped_at IS NULL
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())));
+COMMENT ON VIEW wf.duplicates IS 'calls that found their idempotency key taken, of the workflows that one may read';
+
+CREATE VIEW wf.stats WITH (security_barrier) AS
+SELECT w.name AS workflow,
+	   coalesce(c.enqueued, 0) OPERATOR(pg_catalog.+) coalesce(u.enqueued, 0) AS enqueued,
+	   coalesce(c.duplicates, 0) OPERATOR(pg_catalog.+) coalesce(u.duplicates, 0) AS duplicates,
+	   coalesce(c.mismatches, 0) OPERATOR(pg_catalog.+) coalesce(u.mismatches, 0) AS mismatches,
+	   coalesce(c.waits, 0) OPERATOR(pg_catalog.+) coalesce(u.waits, 0) AS waits,
+	   coalesce(c.completed, 0) OPERATOR(pg_catalog.+) coalesce(u.completed, 0) AS completed,
+	   coalesce(c.failed, 0) OPERATOR(pg_catalog.+) coalesce(u.failed, 0) AS failed,
+	   coalesce(c.cancelled, 0) OPERATOR(pg_catalog.+) coalesce(u.cancelled, 0) AS cancelled,
+	   n.queued,
+	   n.running,
+	   coalesce(c.lost_audit, 0) OPERATOR(pg_catalog.+) coalesce(u.lost_audit, 0) AS lost_audit,
+	   pg_catalog.make_interval(secs => u.start_latency_p50) AS start_latency_p50,
+	   pg_catalog.make_interval(secs => u.start_latency_p99) AS start_latency_p99
+  FROM wf.workflow w
+  LEFT JOIN wf.counter c ON c.workflow_id OPERATOR(pg_catalog.=) w.id
+  LEFT JOIN wf.unwritten_counters() u ON u.workflow_id OPERATOR(pg_catalog.=) w.id
+ CROSS JOIN LATERAL (
+	   SELECT pg_catalog.count(*) FILTER (WHERE x.running) AS running,
+			  pg_catalog.count(*) FILTER (WHERE NOT x.running) AS queued
+		 FROM (SELECT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{s,h}'), false)
+					  OR wf.executing_attempt(r.run_id) IS NOT NULL AS running
+				 FROM wf.run_state r
+				WHERE r.workflow_id OPERATOR(pg_catalog.=) w.id
+				  AND NOT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}'), false)) x) n
+ WHERE w.dropped_at IS NULL
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())));
+COMMENT ON VIEW wf.stats IS 'counts and start latency of the workflows that one may read';

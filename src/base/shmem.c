@@ -17,6 +17,7 @@
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
+#include "base/audit.h"
 #include "base/shmem.h"
 
 WfShared   *wf_shared = NULL;
@@ -48,6 +49,7 @@ request_memory(void)
 		previous_request_hook();
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WfShared)));
+	RequestAddinShmemSpace(wf_audit_shmem_size());
 	RequestNamedLWLockTranche(WF_EXTENSION, 1);
 }
 
@@ -63,6 +65,7 @@ start_memory(void)
 	wf_shared = ShmemInitStruct(WF_EXTENSION, sizeof(WfShared), &found);
 	if (!found)
 		initialize();
+	wf_audit_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -110,6 +113,7 @@ initialize_database(WfDatabase *database)
 	pg_atomic_init_u32(&database->reread, 0);
 	pg_atomic_init_u32(&database->any_notice, 0);
 	pg_atomic_init_u32(&database->short_of_processes, 0);
+	pg_atomic_init_u64(&database->audit_written, 0);
 	for (int i = 0; i < WF_NOTICES; i++)
 		SpinLockInit(&database->notices[i].mutex);
 }

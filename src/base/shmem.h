@@ -85,6 +85,8 @@ typedef struct WfDatabase
 	/* set by the dispatcher, read by anybody; no lock */
 	pg_atomic_uint32 short_of_processes;	/* an executor could not be
 											 * started: max_worker_processes */
+	pg_atomic_uint64 audit_written; /* entries of the ring up to here are in
+									 * the tables */
 	WfNotice	notices[WF_NOTICES];
 } WfDatabase;
 

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/audit.h"
 #include "base/wakeup.h"
 
 typedef struct Queued
@@ -22,6 +23,7 @@ typedef struct Queued
 	int32		workflow_id;
 	uint32		streams;
 	TimestampTz earliest;
+	uint64		enqueued;		/* runs, not those queued again */
 } Queued;
 
 typedef struct Action
@@ -48,7 +50,10 @@ post_all(void)
 	if (database != NULL)
 	{
 		for (Queued *q = queued; q != NULL; q = q->next)
+		{
 			wf_notice_post(database, q->workflow_id, q->earliest, q->streams);
+			wf_count(q->workflow_id, WF_COUNT_ENQUEUED, q->enqueued);
+		}
 	}
 	if (wf_shared != NULL)
 		wf_wake_dispatcher();
@@ -96,11 +101,14 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 		q->next = queued;
 		q->workflow_id = workflow_id;
 		q->streams = 0;
+		q->enqueued = 0;
 		q->earliest = run_at;
 		queued = q;
 	}
 	q->streams |= (uint32) 1 << stream;
 	q->earliest = Min(q->earliest, run_at);
+	if (stream < WF_SLICES)
+		q->enqueued++;
 }
 
 void

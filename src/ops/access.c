@@ -112,6 +112,14 @@ wf_workflow_rights(const WfWorkflow *w)
 	return wf_workflow_privileges(w, role);
 }
 
+bool
+wf_workflow_readable(int32 id)
+{
+	const WfWorkflow *workflow = wf_workflow_by_id(id);
+
+	return workflow != NULL && (wf_workflow_rights(workflow) & WF_MAY_READ) != 0;
+}
+
 void
 wf_workflow_check(const WfWorkflow *w, int privilege)
 {

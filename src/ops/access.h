@@ -16,6 +16,9 @@ extern bool wf_is_administrator(Oid role);
 /* bits of WF_MAY_...; 0: the caller is told what he would be told if there were none */
 extern int	wf_workflow_rights(const WfWorkflow *workflow);
 
+/* May the caller read the runs of a workflow?  No, if there is none. */
+extern bool wf_workflow_readable(int32 id);
+
 /* 42501 unless the caller has one of the privileges */
 extern void wf_workflow_check(const WfWorkflow *workflow, int privilege);
 

@@ -18,9 +18,11 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/audit.h"
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "ops/audit.h"
 #include "ops/dispatch.h"
 #include "ops/expire.h"
 #include "ops/pool.h"
@@ -77,6 +79,9 @@ wf_dispatch_turn(void)
 		wf_queues_forget_cursors();
 	wf_reap();
 
+	if (next_sweep <= now || wf_audit_urgent())
+		while (wf_audit_write())
+			CHECK_FOR_INTERRUPTS();
 	if (next_sweep <= now)
 	{
 		bool		more = wf_expire_in_background();

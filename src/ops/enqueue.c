@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "utils/snapmgr.h"
 
+#include "base/audit.h"
 #include "base/clock.h"
 #include "base/uuid7.h"
 #include "base/wakeup.h"
@@ -66,6 +67,7 @@ wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 					answer->skipped = true;
 					return;
 				}
+				wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
 				wf_holder_wait(request, item, &holder);
 				break;
 		}
@@ -127,6 +129,16 @@ insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
 	return true;
 }
 
+/* what the audit calls each decision */
+static const char outcomes[] = {
+	[WF_DECIDE_RETURN] = WF_OUTCOME_RETURNED,
+	[WF_DECIDE_SKIP] = WF_OUTCOME_SKIPPED,
+	[WF_DECIDE_RESUME] = WF_OUTCOME_RESUMED,
+	[WF_DECIDE_REPLACE] = WF_OUTCOME_REPLACED,
+	[WF_DECIDE_DUPLICATE] = WF_OUTCOME_ERROR,
+	[WF_DECIDE_MISMATCH] = WF_OUTCOME_MISMATCH
+};
+
 /*
  * The key has a run: decide what the caller gets, and do it.  False: somebody
  * was faster, look again.
@@ -157,6 +169,9 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 		if (newest.seq != last->seq)
 			report_invisible();
 	}
+
+	if (decision != WF_DECIDE_NEW)
+		wf_audit_record(request->workflow.id, &run->run_id, outcomes[decision], now);
 
 	switch (decision)
 	{

@@ -27,6 +27,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "base/audit.h"
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/guc.h"
@@ -210,6 +211,9 @@ execute(const WfItem *item)
 									DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&item->run_id))),
 									workflow.name));
 
+	wf_count_latency(item->workflow_id,
+					 current_start - Max(item->run_at, current_run.enqueued_at));
+
 	arm_timeout(&workflow);
 	result = call_handler(&workflow, &isnull);
 	disarm_timeout();
@@ -220,6 +224,7 @@ execute(const WfItem *item)
 	record_completion(item, isnull ? (Datum) 0 : result);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	wf_count(item->workflow_id, WF_COUNT_COMPLETED, 1);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return true;
 }
@@ -296,7 +301,7 @@ record_failure(const WfItem *item, const ErrorData *error)
 {
 	const WfWorkflow *workflow;
 	WfEvent		last;
-	WfEvent		event;
+	WfEvent		event = {0};
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -323,6 +328,7 @@ record_failure(const WfItem *item, const ErrorData *error)
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	wf_count_end(item->workflow_id, event.kind);
 }
 
 /*

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "ops/enqueue.h"
 #include "ops/expire.h"
+#include "store/audit_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
@@ -213,7 +214,7 @@ wf_expire_in_background(void)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (!XactReadOnly)
-		more = step(STEP_RUNS, &removed);
+		more = step(STEP_RUNS, &removed) | (wf_duplicate_purge() > 0);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(old);

@@ -11,12 +11,14 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
 #include "base/shmem.h"
+#include "ops/access.h"
 
 typedef struct Worker
 {
@@ -105,13 +107,22 @@ collect_executor(WfExecutor *executor, Worker *worker)
 	SpinLockRelease(&executor->mutex);
 }
 
+/*
+ * Show a process, if the caller may know of it: an executor to those who have
+ * its role or may read the run that it is at.  The view calls this as its
+ * caller, so it is decided here.
+ */
 static void
 put_worker(ReturnSetInfo *rsinfo, const Worker *worker)
 {
+	bool		readable = worker->busy && wf_workflow_readable(worker->workflow_id);
 	char	   *database = OidIsValid(worker->dbid) ? get_database_name(worker->dbid) : NULL;
 	Datum		values[7] = {0};
 	bool		nulls[7] = {0};
 
+	if (OidIsValid(worker->owner) && !readable &&
+		!has_privs_of_role(GetUserId(), worker->owner))
+		return;
 	values[0] = Int32GetDatum(worker->pid);
 	values[1] = CStringGetTextDatum(worker->kind);
 	if (database != NULL)
@@ -123,6 +134,6 @@ put_worker(ReturnSetInfo *rsinfo, const Worker *worker)
 
 	nulls[2] = database == NULL;
 	nulls[3] = !OidIsValid(worker->owner);
-	nulls[4] = nulls[5] = !worker->busy;
+	nulls[4] = nulls[5] = !readable;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

@@ -22,6 +22,7 @@
 #include "ops/access.h"
 #include "ops/enqueue.h"
 #include "ops/execute.h"
+#include "ops/outcome.h"
 #include "ops/pool.h"
 #include "ops/queue.h"
 #include "ops/read.h"
@@ -46,10 +47,20 @@ refuse_null(const char *function, const char *argument)
 			 errmsg("argument \"%s\" of %s must not be null", argument, function)));
 }
 
-static void
-interrupt_executor(const void *run_id)
+/* what is to be done when a cancellation has committed */
+typedef struct Cancelled
 {
-	wf_pool_cancel(run_id);
+	pg_uuid_t	run_id;
+	int32		workflow_id;
+} Cancelled;
+
+static void
+after_cancel(const void *arg)
+{
+	const Cancelled *cancelled = arg;
+
+	wf_pool_cancel(&cancelled->run_id);
+	wf_count_end(cancelled->workflow_id, WF_EVENT_CANCELLED);
 }
 
 /*
@@ -93,7 +104,11 @@ cancel_run(const WfRun *run, WfEvent *last, const char *reason)
 		wf_event_of_run(run, NULL, last);
 	}
 	if (wf_shared != NULL)
-		wf_at_commit(interrupt_executor, &run->run_id, sizeof(run->run_id));
+	{
+		Cancelled	cancelled = {run->run_id, run->workflow_id};
+
+		wf_at_commit(after_cancel, &cancelled, sizeof(cancelled));
+	}
 	return true;
 }
 

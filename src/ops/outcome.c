@@ -2,7 +2,7 @@
  * outcome.c
  *		What follows from an attempt that did not succeed.
  *
- * Decides only; no I/O.
+ * No I/O.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -12,6 +12,7 @@
 #include "common/pg_prng.h"
 #include "utils/timestamp.h"
 
+#include "base/audit.h"
 #include "base/clock.h"
 #include "ops/outcome.h"
 
@@ -56,4 +57,15 @@ wf_outcome_crashed(WfEvent *event)
 	}
 	event->kind = WF_EVENT_CRASHED;
 	event->run_at = event->at;
+}
+
+void
+wf_count_end(int32 workflow_id, char kind)
+{
+	if (kind == WF_EVENT_FAILED)
+		wf_count(workflow_id, WF_COUNT_FAILED, 1);
+	else if (kind == WF_EVENT_CANCELLED)
+		wf_count(workflow_id, WF_COUNT_CANCELLED, 1);
+	else if (kind == WF_EVENT_COMPLETED)
+		wf_count(workflow_id, WF_COUNT_COMPLETED, 1);
 }

@@ -32,6 +32,7 @@
 #define RETRY_SHORTAGE	USECS_PER_SEC
 #define RETRY_FIRST		USECS_PER_SEC	/* after a failed start, doubling ... */
 #define RETRY_LAST		(60 * USECS_PER_SEC)	/* ... up to this */
+#define SILENCE			(600 * USECS_PER_SEC)	/* between two complaints */
 #define MAX_PACES		32
 
 /* An executor of this database. */
@@ -209,15 +210,19 @@ database_name(void)
 	return NameStr(name);
 }
 
-/* Remember for wf_why, and say once, that there is no process to be had. */
+/* Remember for wf_why, and say now and then, that no process is to be had. */
 static void
 note_shortage(bool is_short)
 {
+	static TimestampTz told = 0;
 	WfDatabase *mine = wf_database_mine();
+	TimestampTz now = GetCurrentTimestamp();
 
-	if (mine == NULL ||
-		pg_atomic_exchange_u32(&mine->short_of_processes, is_short) || !is_short)
+	if (mine != NULL)
+		pg_atomic_write_u32(&mine->short_of_processes, is_short);
+	if (!is_short || (told != 0 && now - told < SILENCE))
 		return;
+	told = now;
 	ereport(LOG,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("pg_workflow could not start an executor: no background worker slot is free"),

@@ -160,8 +160,11 @@ finish(void)
 static void
 settle(const pg_uuid_t *run_id, int slice, const WfEvent *event)
 {
-	if (wf_event_append(run_id, slice, event) && event->run_at != DT_NOBEGIN)
+	if (!wf_event_append(run_id, slice, event))
+		return;
+	if (event->run_at != DT_NOBEGIN)
 		wf_wakeup_queued(event->workflow_id, event->run_at, WF_STREAM_EVENT(slice));
+	wf_count_end(event->workflow_id, event->kind);
 }
 
 /* The run that an executor was at when it ended: its attempt has failed. */

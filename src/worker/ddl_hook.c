@@ -4,8 +4,10 @@
  *
  * On a database: the processes in it leave first and stay away until the
  * transaction ends, whatever becomes of it; asked for only where the caller's
- * rights suffice for the statement.  What others are to hear of is told at
- * commit.  The statement itself is never changed, nor any error of it.
+ * rights suffice for the statement.  What others are to hear of is told after
+ * commit, and after the invalidation messages have been sent: whoever wakes
+ * up earlier finds nothing changed.  The statement itself is never changed,
+ * nor any error of it.
  */
 #include "postgres.h"
 
@@ -19,6 +21,7 @@
 #include "storage/latch.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "base/compat.h"
@@ -27,9 +30,10 @@
 #include "worker/evict.h"
 
 static ProcessUtility_hook_type previous_hook = NULL;
-static bool callback_registered = false;
+static bool callbacks_registered = false;
+static bool committed = false;	/* and not told yet */
 
-/* what this transaction tells at commit */
+/* what this transaction tells after commit */
 static bool databases_changed = false;
 static bool extension_changed = false;
 static bool settings_changed = false;
@@ -41,7 +45,8 @@ static void process_utility(PlannedStmt *pstmt, const char *queryString,
 							ParamListInfo params, QueryEnvironment *queryEnv,
 							DestReceiver *dest, QueryCompletion *qc);
 static void prepare(Node *statement);
-static void on_transaction_end(XactEvent event, void *arg);
+static void at_transaction_end(XactEvent event, void *arg);
+static void after_commit(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg);
 
 void
 wf_ddl_hook_init(void)
@@ -88,12 +93,13 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 }
 
 static void
-register_callback(void)
+register_callbacks(void)
 {
-	if (callback_registered)
+	if (callbacks_registered)
 		return;
-	RegisterXactCallback(on_transaction_end, NULL);
-	callback_registered = true;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterResourceReleaseCallback(after_commit, NULL);
+	callbacks_registered = true;
 }
 
 /* Have our processes leave a database, if the caller might do as much. */
@@ -102,7 +108,7 @@ clear_database(const char *name, bool allowed_to_others, bool by_force)
 {
 	Oid			dbid = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	register_callback();
+	register_callbacks();
 	databases_changed = true;
 	if (OidIsValid(dbid) && dbid != MyDatabaseId &&
 		(allowed_to_others || database_ownercheck_compat(dbid, GetUserId())))
@@ -189,7 +195,7 @@ note_extension(const char *name)
 {
 	if (strcmp(name, WF_EXTENSION) != 0)
 		return;
-	register_callback();
+	register_callbacks();
 	extension_changed = true;
 }
 
@@ -197,7 +203,7 @@ note_extension(const char *name)
 static void
 note_settings(Oid dbid, Oid role)
 {
-	register_callback();
+	register_callbacks();
 	settings_database = settings_changed ? InvalidOid : dbid;
 	settings_role = settings_changed ? InvalidOid : role;
 	settings_changed = true;
@@ -302,21 +308,39 @@ tell_of_settings(void)
 }
 
 static void
-on_transaction_end(XactEvent event, void *arg)
+forget(void)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
-		event != XACT_EVENT_PREPARE)
+	databases_changed = extension_changed = settings_changed = false;
+	committed = false;
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT)
+		committed = true;
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+	{
+		wf_evict_end();
+		forget();
+	}
+}
+
+static void
+after_commit(ResourceReleasePhase phase, bool isCommit, bool isTopLevel, void *arg)
+{
+	if (!committed || !isTopLevel || phase != RESOURCE_RELEASE_AFTER_LOCKS)
 		return;
 
 	wf_evict_end();
-	if (event == XACT_EVENT_COMMIT && extension_changed)
+	if (extension_changed)
 		tell_of_extension();
-	if (event == XACT_EVENT_COMMIT && settings_changed)
+	if (settings_changed)
 		tell_of_settings();
-	if (event == XACT_EVENT_COMMIT && databases_changed)
+	if (databases_changed)
 	{
 		pg_atomic_write_u32(&wf_shared->relist, 1);
 		wf_wake_launcher();
 	}
-	databases_changed = extension_changed = settings_changed = false;
+	forget();
 }

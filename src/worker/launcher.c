@@ -38,6 +38,7 @@
 #define RESTART_LAST	(60 * USECS_PER_SEC)	/* ... up to this */
 #define EARLY			(60 * USECS_PER_SEC)	/* an end before this counts */
 #define SHORTAGE_DELAY	(5 * USECS_PER_SEC) /* when no process is to be had */
+#define SILENCE			(600 * USECS_PER_SEC)	/* between two complaints */
 #define MAX_STARTING	4		/* visits at a time */
 
 /* A database of pg_database that may have a dispatcher. */
@@ -56,7 +57,6 @@ static bool unvisited = false;	/* some listed database may lack a slot */
 
 static BackgroundWorkerHandle *handles[WF_MAX_DATABASES];
 static TimestampTz shortage_until = 0;
-static bool shortage_told = false;
 
 static void attach(void);
 static void detach(int code, Datum arg);
@@ -69,6 +69,7 @@ static void take_slots(void);
 static TimestampTz tend_all(TimestampTz now);
 static int	count_starting(void);
 static TimestampTz tend(int slot, TimestampTz now, int *starting);
+static void tell_of_shortage(TimestampTz now);
 static void note_end(int slot, TimestampTz now);
 static void give_back(WfDatabase *database);
 static bool is_due(TimestampTz time, TimestampTz now, int64 longest);
@@ -355,18 +356,25 @@ tend(int slot, TimestampTz now, int *starting)
 	if (handles[slot] != NULL)
 	{
 		(*starting)++;
-		shortage_told = false;
 		return DT_NOEND;
 	}
-
-	if (!shortage_told)
-		ereport(LOG,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("pg_workflow could not start a dispatcher: no background worker slot is free"),
-				 errhint("You might need to increase max_worker_processes.")));
-	shortage_told = true;
 	shortage_until = now + SHORTAGE_DELAY;
+	tell_of_shortage(now);
 	return shortage_until;
+}
+
+static void
+tell_of_shortage(TimestampTz now)
+{
+	static TimestampTz told = 0;
+
+	if (told != 0 && now - told < SILENCE)
+		return;
+	told = now;
+	ereport(LOG,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("pg_workflow could not start a dispatcher: no background worker slot is free"),
+			 errhint("You might need to increase max_worker_processes.")));
 }
 
 /* A dispatcher has ended, or never came up: when may the next one start? */

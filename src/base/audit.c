@@ -1,0 +1,274 @@
+/*-------------------------------------------------------------------------
+ * audit.c
+ *		Counters of each workflow, and a ring of its latest duplicates.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/ip.h"
+#include "miscadmin.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/backend_status.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+
+#include "base/audit.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+
+typedef struct Slot
+{
+	slock_t		mutex;
+	WfAuditEntry entry;			/* under mutex */
+} Slot;
+
+typedef struct Ring
+{
+	pg_atomic_uint64 last;		/* number of the newest entry */
+	Slot		slots[WF_AUDIT_RING];
+} Ring;
+
+static Ring *ring = NULL;
+static HTAB *counters = NULL;	/* entries are added under WfShared.lock, never
+								 * removed; their fields are atomic */
+
+static HASHCTL
+counters_layout(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = offsetof(WfCounters, counts);
+	ctl.entrysize = sizeof(WfCounters);
+	return ctl;
+}
+
+Size
+wf_audit_shmem_size(void)
+{
+	return add_size(sizeof(Ring), hash_estimate_size(WF_AUDIT_WORKFLOWS, sizeof(WfCounters)));
+}
+
+void
+wf_audit_shmem_init(void)
+{
+	HASHCTL		ctl = counters_layout();
+	bool		found;
+
+	ring = ShmemInitStruct("pg_workflow duplicates", sizeof(Ring), &found);
+	if (!found)
+	{
+		memset(ring, 0, sizeof(Ring));
+		pg_atomic_init_u64(&ring->last, 0);
+		for (int i = 0; i < WF_AUDIT_RING; i++)
+			SpinLockInit(&ring->slots[i].mutex);
+	}
+	counters = ShmemInitHash("pg_workflow counters", WF_AUDIT_WORKFLOWS,
+							 WF_AUDIT_WORKFLOWS, &ctl, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+}
+
+/* Counters of a workflow, made at first use; NULL: no place is left. */
+static WfCounters *
+counters_of(Oid dbid, int32 workflow_id)
+{
+	static WfCounters *last = NULL;
+	WfCounters	key;
+	WfCounters *c;
+	bool		found;
+
+	if (counters == NULL || !OidIsValid(dbid))
+		return NULL;
+	if (last != NULL && last->workflow_id == workflow_id && last->dbid == dbid)
+		return last;
+
+	memset(&key, 0, offsetof(WfCounters, counts));
+	key.dbid = dbid;
+	key.workflow_id = workflow_id;
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	c = hash_search(counters, &key, HASH_FIND, NULL);
+	LWLockRelease(wf_shared->lock);
+	if (c == NULL)
+	{
+		LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+		c = hash_search(counters, &key, HASH_ENTER_NULL, &found);
+		if (c != NULL && !found)
+		{
+			for (int i = 0; i < WF_COUNTS; i++)
+			{
+				pg_atomic_init_u64(&c->counts[i], 0);
+				c->written[i] = 0;
+			}
+			for (int i = 0; i < WF_LATENCY_BUCKETS; i++)
+				pg_atomic_init_u32(&c->latency[i], 0);
+		}
+		LWLockRelease(wf_shared->lock);
+	}
+	last = c;
+	return c;
+}
+
+void
+wf_count(int32 workflow_id, WfCount what, uint64 n)
+{
+	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+
+	if (c != NULL)
+		pg_atomic_fetch_add_u64(&c->counts[what], n);
+}
+
+void
+wf_count_latency(int32 workflow_id, int64 us)
+{
+	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+	int			bucket = us < 1 ? 0 : (int) (log2((double) us) * 4);
+
+	if (c != NULL)
+		pg_atomic_fetch_add_u32(&c->latency[Min(bucket, WF_LATENCY_BUCKETS - 1)], 1);
+}
+
+int64
+wf_latency_quantile(WfCounters *c, double share)
+{
+	uint64		total = 0;
+	uint64		seen = 0;
+
+	for (int i = 0; i < WF_LATENCY_BUCKETS; i++)
+		total += pg_atomic_read_u32(&c->latency[i]);
+	for (int i = 0; i < WF_LATENCY_BUCKETS; i++)
+	{
+		seen += pg_atomic_read_u32(&c->latency[i]);
+		if (seen > 0 && seen >= share * total)
+			return (int64) exp2((i + 1) / 4.0);
+	}
+	return -1;
+}
+
+/* The client's address, as pg_stat_activity shows it. */
+static void
+client_address(char *text, int size)
+{
+	const SockAddr *client = MyBEEntry == NULL ? NULL : &MyBEEntry->st_clientaddr;
+
+	text[0] = '\0';
+	if (client == NULL ||
+		(client->addr.ss_family != AF_INET && client->addr.ss_family != AF_INET6))
+		return;
+	if (pg_getnameinfo_all(&client->addr, client->salen, text, size, NULL, 0,
+						   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		text[0] = '\0';
+}
+
+/* An entry that is overwritten is lost if nobody has read it. */
+static void
+note_loss(const WfAuditEntry *entry)
+{
+	WfDatabase *database;
+	bool		lost;
+	WfCounters *c;
+
+	if (entry->number == 0)
+		return;
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	database = wf_database_find(entry->dbid);
+	lost = database != NULL &&
+		pg_atomic_read_u64(&database->audit_written) < entry->number;
+	LWLockRelease(wf_shared->lock);
+	if (lost && (c = counters_of(entry->dbid, entry->workflow_id)) != NULL)
+		pg_atomic_fetch_add_u64(&c->counts[WF_COUNT_LOST_AUDIT], 1);
+}
+
+bool
+wf_audit_urgent(void)
+{
+	WfDatabase *database = wf_database_mine();
+
+	return database != NULL && ring != NULL &&
+		pg_atomic_read_u64(&ring->last) - pg_atomic_read_u64(&database->audit_written) >=
+		WF_AUDIT_RING / 8;
+}
+
+void
+wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, TimestampTz at)
+{
+	WfAuditEntry entry;
+	WfAuditEntry old;
+	Slot	   *slot;
+
+	if (ring == NULL || wf_audit == WF_AUDIT_OFF)
+		return;
+	wf_count(workflow_id, outcome == WF_OUTCOME_MISMATCH ?
+			 WF_COUNT_MISMATCHES : WF_COUNT_DUPLICATES, 1);
+	if (wf_audit == WF_AUDIT_COUNT)
+		return;
+
+	entry.dbid = MyDatabaseId;
+	entry.workflow_id = workflow_id;
+	entry.at = at;
+	entry.run_id = *run_id;
+	entry.role = GetUserId();
+	entry.outcome = outcome;
+	strlcpy(entry.application_name, application_name ? application_name : "", NAMEDATALEN);
+	client_address(entry.client_addr, sizeof(entry.client_addr));
+	entry.number = pg_atomic_fetch_add_u64(&ring->last, 1) + 1;
+
+	slot = &ring->slots[entry.number % WF_AUDIT_RING];
+	SpinLockAcquire(&slot->mutex);
+	old = slot->entry;
+	if (old.number < entry.number)
+		slot->entry = entry;
+	SpinLockRelease(&slot->mutex);
+	note_loss(&old);
+
+	/* have it written before it is overrun */
+	if (entry.number % (WF_AUDIT_RING / 8) == 0)
+		wf_wake_dispatcher();
+}
+
+int
+wf_audit_read(uint64 *after, WfAuditEntry *entries, int room)
+{
+	uint64		last;
+	int			n = 0;
+
+	if (ring == NULL)
+		return 0;
+	last = pg_atomic_read_u64(&ring->last);
+	if (last > WF_AUDIT_RING && *after < last - WF_AUDIT_RING)
+		*after = last - WF_AUDIT_RING;
+	for (; *after < last && n < room; (*after)++)
+	{
+		Slot	   *slot = &ring->slots[(*after + 1) % WF_AUDIT_RING];
+
+		SpinLockAcquire(&slot->mutex);
+		entries[n] = slot->entry;
+		SpinLockRelease(&slot->mutex);
+
+		/* not there yet: its writer is a few instructions away */
+		if (entries[n].number < *after + 1)
+			break;
+		if (entries[n].number == *after + 1 && entries[n].dbid == MyDatabaseId)
+			n++;
+	}
+	return n;
+}
+
+int
+wf_counters_mine(WfCounters ***found)
+{
+	HASH_SEQ_STATUS seq;
+	WfCounters *c;
+	int			n = 0;
+
+	if (counters == NULL)
+		return 0;
+	*found = palloc(sizeof(WfCounters *) * WF_AUDIT_WORKFLOWS);
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	hash_seq_init(&seq, counters);
+	while ((c = hash_seq_search(&seq)) != NULL)
+		if (c->dbid == MyDatabaseId)
+			(*found)[n++] = c;
+	LWLockRelease(wf_shared->lock);
+	return n;
+}

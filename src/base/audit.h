@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ * audit.h
+ *		Counters of each workflow, and a ring of its latest duplicates.
+ *
+ * In shared memory: whoever counts or records writes to no table, waits for
+ * nobody, and cannot fail.  The dispatcher writes to the tables what has
+ * gathered (ops/audit.c).  A crash loses what it has not; an overrun of the
+ * ring loses the oldest entries, and counts them.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_AUDIT_H
+#define WF_AUDIT_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/spin.h"
+#include "utils/uuid.h"
+
+#define WF_AUDIT_RING		8192	/* entries, of all databases */
+#define WF_AUDIT_WORKFLOWS	4096	/* workflows counted, of all databases */
+#define WF_LATENCY_BUCKETS	96	/* of start latency, four per power of two */
+
+typedef enum WfCount
+{
+	WF_COUNT_ENQUEUED,
+	WF_COUNT_DUPLICATES,
+	WF_COUNT_MISMATCHES,
+	WF_COUNT_WAITS,
+	WF_COUNT_COMPLETED,
+	WF_COUNT_FAILED,
+	WF_COUNT_CANCELLED,
+	WF_COUNT_LOST_AUDIT,
+	WF_COUNTS
+} WfCount;
+
+/* What a duplicate got, as one letter; ops/audit.c has the names. */
+#define WF_OUTCOME_RETURNED	'r'
+#define WF_OUTCOME_SKIPPED	's'
+#define WF_OUTCOME_RESUMED	'a'
+#define WF_OUTCOME_REPLACED	'p'
+#define WF_OUTCOME_ERROR	'e'
+#define WF_OUTCOME_MISMATCH	'm'
+
+typedef struct WfAuditEntry
+{
+	uint64		number;			/* from 1; 0: never written */
+	Oid			dbid;
+	int32		workflow_id;
+	TimestampTz at;
+	pg_uuid_t	run_id;
+	Oid			role;
+	char		outcome;
+	char		application_name[NAMEDATALEN];
+	char		client_addr[46];	/* numeric; empty: a local socket */
+} WfAuditEntry;
+
+typedef struct WfCounters
+{
+	Oid			dbid;			/* hash key: these two */
+	int32		workflow_id;
+	pg_atomic_uint64 counts[WF_COUNTS]; /* since the server started */
+	uint64		written[WF_COUNTS]; /* of these, by the dispatcher alone */
+	pg_atomic_uint32 latency[WF_LATENCY_BUCKETS];
+} WfCounters;
+
+extern Size wf_audit_shmem_size(void);
+extern void wf_audit_shmem_init(void);
+
+/* Count; nothing happens without shared memory or where all places are taken. */
+extern void wf_count(int32 workflow_id, WfCount what, uint64 n);
+extern void wf_count_latency(int32 workflow_id, int64 us);
+
+/* Record a duplicate, and count it, as pg_workflow.audit says. */
+extern void wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
+							char outcome, TimestampTz at);
+
+/*
+ * Copy this database's entries with numbers above *after, the oldest first,
+ * up to `room` of them; *after becomes the last number looked at.
+ */
+extern int	wf_audit_read(uint64 *after, WfAuditEntry *entries, int room);
+
+/* Has so much gathered that it should be written soon? */
+extern bool wf_audit_urgent(void);
+
+/* This database's counters: copies of the pointers; NULL without shared memory. */
+extern int	wf_counters_mine(WfCounters ***counters);
+
+/* microseconds below which a share of the starts were; -1: none yet */
+extern int64 wf_latency_quantile(WfCounters *counters, double share);
+
+#endif							/* WF_AUDIT_H */

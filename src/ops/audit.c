@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ * audit.c (ops)
+ *		Write to the tables what was counted and recorded in shared memory,
+ *		and show what has not been written yet.
+ *
+ * The views run the functions here as their caller, so these show by
+ * themselves only what the caller may read.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/audit.h"
+#include "base/shmem.h"
+#include "ops/access.h"
+#include "ops/audit.h"
+#include "store/audit_store.h"
+
+PG_FUNCTION_INFO_V1(wf_unwritten_duplicates);
+PG_FUNCTION_INFO_V1(wf_unwritten_counters);
+
+#define STEP_ENTRIES 1000
+
+/* Counts since the last time; false: nothing new. */
+static bool
+unwritten(WfCounters *c, uint64 *counts)
+{
+	bool		any = false;
+
+	for (int i = 0; i < WF_COUNTS; i++)
+	{
+		counts[i] = pg_atomic_read_u64(&c->counts[i]) - c->written[i];
+		any = any || counts[i] != 0;
+	}
+	return any;
+}
+
+/* Is there anything to write?  Asked without a transaction. */
+static bool
+anything(WfCounters **counters, int ncounters, const WfAuditEntry *entries, int nentries)
+{
+	uint64		counts[WF_COUNTS];
+
+	if (nentries > 0)
+		return true;
+	for (int i = 0; i < ncounters; i++)
+		if (unwritten(counters[i], counts))
+			return true;
+	return false;
+}
+
+bool
+wf_audit_write(void)
+{
+	WfDatabase *database = wf_database_mine();
+	MemoryContext old = CurrentMemoryContext;
+	uint64		after = pg_atomic_read_u64(&database->audit_written);
+	WfAuditEntry *entries = palloc(sizeof(WfAuditEntry) * STEP_ENTRIES);
+	WfCounters **counters = NULL;
+	int			nentries = wf_audit_read(&after, entries, STEP_ENTRIES);
+	int			ncounters = wf_counters_mine(&counters);
+	uint64		(*counts)[WF_COUNTS] = palloc(sizeof(*counts) * Max(ncounters, 1));
+
+	if (!anything(counters, ncounters, entries, nentries))
+	{
+		pg_atomic_write_u64(&database->audit_written, after);
+		return false;
+	}
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (XactReadOnly)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	wf_duplicate_insert(entries, nentries);
+	for (int i = 0; i < ncounters; i++)
+		if (unwritten(counters[i], counts[i]))
+			wf_counter_add(counters[i]->workflow_id, counts[i]);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
+
+	/* a crash in between would count twice: but that empties the memory too */
+	pg_atomic_write_u64(&database->audit_written, after);
+	for (int i = 0; i < ncounters; i++)
+		for (int j = 0; j < WF_COUNTS; j++)
+			counters[i]->written[j] += counts[i][j];
+	return nentries == STEP_ENTRIES;
+}
+
+/*
+ * wf.unwritten_duplicates(): for the view, what is still in shared memory.
+ */
+Datum
+wf_unwritten_duplicates(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	WfDatabase *database = wf_shared == NULL ? NULL : wf_database_mine();
+	WfAuditEntry *entries = palloc(sizeof(WfAuditEntry) * STEP_ENTRIES);
+	uint64		after;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (database == NULL)
+		return (Datum) 0;
+	after = pg_atomic_read_u64(&database->audit_written);
+	while ((n = wf_audit_read(&after, entries, STEP_ENTRIES)) > 0)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			WfAuditEntry *e = &entries[i];
+			Datum		values[7];
+			bool		nulls[7] = {false};
+
+			if (!wf_workflow_readable(e->workflow_id))
+				continue;
+			values[0] = TimestampTzGetDatum(e->at);
+			values[1] = Int32GetDatum(e->workflow_id);
+			values[2] = UUIDPGetDatum(&e->run_id);
+			values[3] = CharGetDatum(e->outcome);
+			values[4] = ObjectIdGetDatum(e->role);
+			values[5] = CStringGetTextDatum(e->application_name);
+			values[6] = CStringGetTextDatum(e->client_addr);
+			nulls[6] = e->client_addr[0] == '\0';
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		}
+	}
+	return (Datum) 0;
+}
+
+static Datum
+seconds_or_null(int64 us, bool *isnull)
+{
+	*isnull = us < 0;
+	return Float8GetDatum(us / 1000000.0);
+}
+
+/*
+ * wf.unwritten_counters(): for the view, what has been counted and not been
+ * written, and how long starts took since the server started.
+ */
+Datum
+wf_unwritten_counters(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	WfCounters **counters;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	n = wf_counters_mine(&counters);
+	for (int i = 0; i < n; i++)
+	{
+		uint64		counts[WF_COUNTS];
+		Datum		values[1 + WF_COUNTS + 2];
+		bool		nulls[1 + WF_COUNTS + 2] = {false};
+
+		if (!wf_workflow_readable(counters[i]->workflow_id))
+			continue;
+		(void) unwritten(counters[i], counts);
+		values[0] = Int32GetDatum(counters[i]->workflow_id);
+		for (int j = 0; j < WF_COUNTS; j++)
+			values[1 + j] = Int64GetDatum((int64) counts[j]);
+		values[1 + WF_COUNTS] = seconds_or_null(wf_latency_quantile(counters[i], 0.5),
+												&nulls[1 + WF_COUNTS]);
+		values[2 + WF_COUNTS] = seconds_or_null(wf_latency_quantile(counters[i], 0.99),
+												&nulls[2 + WF_COUNTS]);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
