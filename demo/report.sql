@@ -71,9 +71,12 @@ SELECT pg_temp.line('  failed, tried again', count(*), error)
 SELECT pg_temp.line('results', count(*), state || CASE WHEN :retried > 0 THEN format(', %s of them after wf_retry', :retried) ELSE '' END)
   FROM run GROUP BY state ORDER BY state;
 SELECT pg_temp.line('ledger entries', count(*), string_agg(DISTINCT currency, ' ')) FROM app.ledger_entries;
+SELECT to_regclass('wf.stats') IS NOT NULL AS have_stats \gset
+\if :have_stats
 SELECT pg_temp.line('started after, median', round(start_latency_p50::numeric)::bigint,
                     format('ms (99%%: %s ms)', round(start_latency_p99::numeric)))
   FROM wf.stats WHERE workflow = 'payment-webhook' AND start_latency_p50 IS NOT NULL;
+\endif
 
 -- --- one event from its first delivery to the ledger -----------------------------
 

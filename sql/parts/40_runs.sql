@@ -73,6 +73,27 @@ AS 'MODULE_PATHNAME', 'wf_cancel_all';
 COMMENT ON FUNCTION @extschema@.wf_cancel_all(text) IS
 'cancel every run of a workflow that has not ended, and return how many';
 
+CREATE FUNCTION @extschema@.wf_explain_key(
+	name text,
+	key text,
+	OUT verdict text,
+	OUT run_id uuid,
+	OUT state text,
+	OUT expires_at timestamptz,
+	OUT detail text)
+RETURNS SETOF record
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1
+AS 'MODULE_PATHNAME', 'wf_explain_key';
+COMMENT ON FUNCTION @extschema@.wf_explain_key(text, text) IS
+'what enqueueing with a key would do now: create, return, resume, new (a new run takes the key over) or wait';
+
+CREATE FUNCTION @extschema@.wf_why(run_id uuid)
+RETURNS SETOF text
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 2
+AS 'MODULE_PATHNAME', 'wf_why';
+COMMENT ON FUNCTION @extschema@.wf_why(uuid) IS
+'each reason why a run is not running, with what would change it';
+
 CREATE FUNCTION @extschema@.wf_current_run()
 RETURNS uuid
 LANGUAGE C STABLE PARALLEL RESTRICTED

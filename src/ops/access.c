@@ -130,10 +130,18 @@ wf_workflow_check(const WfWorkflow *w, int privilege)
 const WfWorkflow *
 wf_workflow_require(const char *name, int length, int privilege)
 {
-	uint64		epoch = wf_workflow_epoch();
-	const WfWorkflow *w = wf_workflow_by_name(name, length);
-	int			rights = w == NULL ? 0 : rights_of_present(w, epoch);
+	uint64		epoch;
+	const WfWorkflow *w;
+	int			rights;
 
+	/*
+	 * Within a transaction that has its locks already, nothing else would
+	 * bring the news of a REVOKE.  It costs next to nothing without news.
+	 */
+	AcceptInvalidationMessages();
+	epoch = wf_workflow_epoch();
+	w = wf_workflow_by_name(name, length);
+	rights = w == NULL ? 0 : rights_of_present(w, epoch);
 	if (rights == 0)
 		refuse_unknown(name, length);
 	if ((rights & privilege) == 0)
@@ -144,10 +152,14 @@ wf_workflow_require(const char *name, int length, int privilege)
 const WfWorkflow *
 wf_workflow_require_id(int32 id, int privilege)
 {
-	uint64		epoch = wf_workflow_epoch();
-	const WfWorkflow *w = wf_workflow_by_id(id);
-	int			rights = w == NULL ? 0 : rights_of_present(w, epoch);
+	uint64		epoch;
+	const WfWorkflow *w;
+	int			rights;
 
+	AcceptInvalidationMessages();
+	epoch = wf_workflow_epoch();
+	w = wf_workflow_by_id(id);
+	rights = w == NULL ? 0 : rights_of_present(w, epoch);
 	if (rights == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -91,4 +91,7 @@ extern void wf_report_duplicate(const WfRequest *request, const WfRequestItem *i
 extern void wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
 						   const WfHolder *holder);
 
+/* "the transaction of process 4711": the backend or prepared transaction */
+extern char *wf_holder_name(TransactionId xid);
+
 #endif							/* WF_ENQUEUE_H */

@@ -72,9 +72,8 @@ wait_bounded(const WfRequest *request, const WfRequestItem *item,
 	PG_END_TRY();
 }
 
-/* The backend or prepared transaction that a transaction id belongs to. */
-static char *
-holder_name(TransactionId xid)
+char *
+wf_holder_name(TransactionId xid)
 {
 	TransactionId top = SubTransGetTopmostTransaction(xid);
 	int			pid = BackendXidGetPid(top);
@@ -92,7 +91,7 @@ static void
 report_busy(const WfRequest *request, const WfRequestItem *item, const WfHolder *holder)
 {
 	const char *act = holder->inserter ? "taken" : "moved to another run";
-	char	   *name = holder_name(holder->xid);
+	char	   *name = wf_holder_name(holder->xid);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_KEY_BUSY),

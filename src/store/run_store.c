@@ -12,6 +12,7 @@
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -103,7 +104,7 @@ WfProbe
 wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 				 bool *invisible)
 {
-	const WfRing *ring = wf_ring_for_write();
+	const WfRing *ring = RecoveryInProgress() ? wf_ring() : wf_ring_for_write();
 	bool		in_doubt = false;
 
 	*invisible = false;
