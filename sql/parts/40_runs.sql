@@ -31,6 +31,16 @@ AS 'MODULE_PATHNAME', 'wf_result';
 COMMENT ON FUNCTION @extschema@.wf_result(uuid) IS
 'the result of a completed run, NULL before; raises the stored error of a failed one';
 
+CREATE PROCEDURE @extschema@.wf_wait(
+	run_id uuid,
+	timeout interval DEFAULT NULL,
+	INOUT state text DEFAULT NULL,
+	INOUT result jsonb DEFAULT NULL)
+LANGUAGE C
+AS 'MODULE_PATHNAME', 'wf_wait';
+COMMENT ON PROCEDURE @extschema@.wf_wait(uuid, interval, text, jsonb) IS
+'wait until a run has ended, at most for the timeout; its state, and its result if it has completed';
+
 CREATE FUNCTION @extschema@.wf_cancel(run_id uuid, reason text DEFAULT NULL)
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE

@@ -19,6 +19,7 @@
 
 #include "base/audit.h"
 #include "base/shmem.h"
+#include "base/waiters.h"
 
 WfShared   *wf_shared = NULL;
 
@@ -50,6 +51,7 @@ request_memory(void)
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WfShared)));
 	RequestAddinShmemSpace(wf_audit_shmem_size());
+	RequestAddinShmemSpace(wf_waiters_shmem_size());
 	RequestNamedLWLockTranche(WF_EXTENSION, 1);
 }
 
@@ -66,6 +68,7 @@ start_memory(void)
 	if (!found)
 		initialize();
 	wf_audit_shmem_init();
+	wf_waiters_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -224,7 +224,7 @@ execute(const WfItem *item)
 	record_completion(item, isnull ? (Datum) 0 : result);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	wf_count(item->workflow_id, WF_COUNT_COMPLETED, 1);
+	wf_run_ended(&item->run_id, item->workflow_id, WF_EVENT_COMPLETED);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return true;
 }
@@ -328,7 +328,7 @@ record_failure(const WfItem *item, const ErrorData *error)
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	wf_count_end(item->workflow_id, event.kind);
+	wf_run_ended(&item->run_id, item->workflow_id, event.kind);
 }
 
 /*

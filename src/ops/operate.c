@@ -47,20 +47,10 @@ refuse_null(const char *function, const char *argument)
 			 errmsg("argument \"%s\" of %s must not be null", argument, function)));
 }
 
-/* what is to be done when a cancellation has committed */
-typedef struct Cancelled
-{
-	pg_uuid_t	run_id;
-	int32		workflow_id;
-} Cancelled;
-
 static void
-after_cancel(const void *arg)
+interrupt_executor(const void *run_id)
 {
-	const Cancelled *cancelled = arg;
-
-	wf_pool_cancel(&cancelled->run_id);
-	wf_count_end(cancelled->workflow_id, WF_EVENT_CANCELLED);
+	wf_pool_cancel(run_id);
 }
 
 /*
@@ -98,17 +88,15 @@ cancel_run(const WfRun *run, WfEvent *last, const char *reason)
 			return false;
 		wf_event_follow(&event, last, WF_EVENT_CANCELLED, wf_clock_now());
 		event.started_at = last->started_at;
+		event.attempt = Max(last->attempt, wf_run_executing(&run->run_id, &event.started_at));
 		event.error = (char *) reason;
 		if (wf_event_append(&run->run_id, run->slice, &event))
 			break;
 		wf_event_of_run(run, NULL, last);
 	}
 	if (wf_shared != NULL)
-	{
-		Cancelled	cancelled = {run->run_id, run->workflow_id};
-
-		wf_at_commit(after_cancel, &cancelled, sizeof(cancelled));
-	}
+		wf_at_commit(interrupt_executor, &run->run_id, sizeof(run->run_id));
+	wf_run_ends(&run->run_id, run->workflow_id, WF_EVENT_CANCELLED);
 	return true;
 }
 

@@ -14,6 +14,8 @@
 
 #include "base/audit.h"
 #include "base/clock.h"
+#include "base/waiters.h"
+#include "base/wakeup.h"
 #include "ops/outcome.h"
 
 int64
@@ -60,12 +62,48 @@ wf_outcome_crashed(WfEvent *event)
 }
 
 void
-wf_count_end(int32 workflow_id, char kind)
+wf_run_ended(const pg_uuid_t *run_id, int32 workflow_id, char kind)
 {
-	if (kind == WF_EVENT_FAILED)
-		wf_count(workflow_id, WF_COUNT_FAILED, 1);
-	else if (kind == WF_EVENT_CANCELLED)
-		wf_count(workflow_id, WF_COUNT_CANCELLED, 1);
-	else if (kind == WF_EVENT_COMPLETED)
-		wf_count(workflow_id, WF_COUNT_COMPLETED, 1);
+	switch (kind)
+	{
+		case WF_EVENT_COMPLETED:
+			wf_count(workflow_id, WF_COUNT_COMPLETED, 1);
+			break;
+		case WF_EVENT_FAILED:
+			wf_count(workflow_id, WF_COUNT_FAILED, 1);
+			break;
+		case WF_EVENT_CANCELLED:
+			wf_count(workflow_id, WF_COUNT_CANCELLED, 1);
+			break;
+		default:
+			return;
+	}
+	wf_waiters_wake(run_id);
+}
+
+typedef struct Ended
+{
+	pg_uuid_t	run_id;
+	int32		workflow_id;
+	char		kind;
+} Ended;
+
+static void
+after_end(const void *arg)
+{
+	const Ended *ended = arg;
+
+	wf_run_ended(&ended->run_id, ended->workflow_id, ended->kind);
+}
+
+void
+wf_run_ends(const pg_uuid_t *run_id, int32 workflow_id, char kind)
+{
+	Ended		ended;
+
+	ended.run_id = *run_id;
+	ended.workflow_id = workflow_id;
+	ended.kind = kind;
+	if (wf_shared != NULL)
+		wf_at_commit(after_end, &ended, sizeof(ended));
 }

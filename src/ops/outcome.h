@@ -21,8 +21,11 @@ extern void wf_outcome_failed(const WfWorkflow *workflow, WfEvent *event);
 /* the same for an attempt that a crash of the server ended */
 extern void wf_outcome_crashed(WfEvent *event);
 
-/* count a run that an event of this kind has ended; others are not counted */
-extern void wf_count_end(int32 workflow_id, char kind);
+/* after the commit of an event: if it has ended the run, count it and wake who waits */
+extern void wf_run_ended(const pg_uuid_t *run_id, int32 workflow_id, char kind);
+
+/* the same, when the transaction that is under way has committed */
+extern void wf_run_ends(const pg_uuid_t *run_id, int32 workflow_id, char kind);
 
 /* delay before the attempt that follows `tries` counted ones, in microseconds */
 extern int64 wf_retry_delay(const WfWorkflow *workflow, int tries);

@@ -164,7 +164,7 @@ settle(const pg_uuid_t *run_id, int slice, const WfEvent *event)
 		return;
 	if (event->run_at != DT_NOBEGIN)
 		wf_wakeup_queued(event->workflow_id, event->run_at, WF_STREAM_EVENT(slice));
-	wf_count_end(event->workflow_id, event->kind);
+	wf_run_ends(run_id, event->workflow_id, event->kind);
 }
 
 /* The run that an executor was at when it ended: its attempt has failed. */

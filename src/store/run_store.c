@@ -208,6 +208,9 @@ read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run)
 	if (with_payload && !isnull)
 		run->payload = datumCopy(value, false, -1);
 
+	run->xmin = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber,
+													  &isnull));
+
 	value = slot_getattr(slot, KEY_DIGEST, &isnull);
 	run->holds_key = !isnull;
 	if (!isnull)
@@ -298,11 +301,20 @@ find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapsho
 	return found;
 }
 
-/* What the caller sees at this moment, as its isolation level has it. */
+/*
+ * What the caller sees at this moment, as its isolation level has it; at READ
+ * COMMITTED with what the very command that is running has enqueued.
+ */
 static Snapshot
 callers_snapshot(void)
 {
-	return IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot();
+	Snapshot	snapshot;
+
+	if (IsolationUsesXactSnapshot())
+		return RegisterSnapshot(GetActiveSnapshot());
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot->curcid = GetCurrentCommandId(false) + 1;
+	return snapshot;
 }
 
 bool
@@ -313,7 +325,7 @@ wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun
 	int			hint = wf_uuid7_slice(run_id) % WF_SLICES;
 	bool		found;
 
-	snapshot = RegisterSnapshot(snapshot != NULL ? snapshot : callers_snapshot());
+	snapshot = snapshot != NULL ? RegisterSnapshot(snapshot) : callers_snapshot();
 	found = find_in_slice(hint, r->run_id[hint], run_id, snapshot, with_payload, run);
 	if (!found)
 	{
@@ -334,7 +346,7 @@ wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
 {
 	const WfRelations *r = wf_relations();
 	const WfRing *ring = wf_ring();
-	Snapshot	snapshot = RegisterSnapshot(callers_snapshot());
+	Snapshot	snapshot = callers_snapshot();
 	bool		found = false;
 
 	wf_ring_foreach(ring, slice)

@@ -35,6 +35,7 @@ typedef struct WfRun
 	Interval	key_ttl;		/* where there is a key */
 	bool		has_replaces;
 	pg_uuid_t	replaces;
+	TransactionId xmin;			/* who wrote the row */
 } WfRun;
 
 typedef enum WfProbe
