@@ -121,3 +121,24 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'wf_adopt';
 COMMENT ON FUNCTION @extschema@.wf_adopt() IS
 'make this copy of the database (restored, cloned, upgraded) the one that dispatches; who may execute it is an administrator';
+
+-- ---------------------------------------------------------------------------
+-- Rows that come by another way than these functions: a dump that is restored
+-- while backends have read definitions already
+-- ---------------------------------------------------------------------------
+
+CREATE FUNCTION wf.definitions_changed()
+RETURNS trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'wf_definitions_changed';
+COMMENT ON FUNCTION wf.definitions_changed() IS 'has every backend read the definitions of workflows anew';
+
+CREATE TRIGGER definitions_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.installation
+FOR EACH STATEMENT EXECUTE FUNCTION wf.definitions_changed();
+CREATE TRIGGER definitions_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.workflow
+FOR EACH STATEMENT EXECUTE FUNCTION wf.definitions_changed();
+CREATE TRIGGER definitions_changed
+AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON wf.workflow_grant
+FOR EACH STATEMENT EXECUTE FUNCTION wf.definitions_changed();

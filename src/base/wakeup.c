@@ -2,7 +2,7 @@
  * wakeup.c
  *		What a transaction does for other processes once it has committed.
  *
- * One callback, registered once per backend; what it is to do is gathered in
+ * Callbacks are registered once per backend; what it is to do is gathered in
  * TopTransactionContext, one entry per workflow and stream however many runs
  * are enqueued.  PREPARE TRANSACTION drops it: COMMIT PREPARED has the queues
  * read anew (ddl_hook.c).
@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "base/audit.h"
 #include "base/wakeup.h"
@@ -35,7 +36,8 @@ typedef struct Action
 
 static Queued *queued = NULL;
 static Action *actions = NULL;
-static bool callback_registered = false;
+static bool committed = false;
+static bool callbacks_registered = false;
 
 static void
 post_all(void)
@@ -62,25 +64,38 @@ post_all(void)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (queued == NULL && actions == NULL)
-		return;
 	if (event == XACT_EVENT_COMMIT)
-		post_all();
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
+		committed = queued != NULL || actions != NULL;
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		queued = NULL;
 		actions = NULL;
 	}
 }
 
+/*
+ * The last that a commit does to others.  Not earlier: invalidations have
+ * been sent by now, so whoever is woken sees changed definitions.
+ */
 static void
-register_callback(void)
+at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
 {
-	if (callback_registered)
+	if (!committed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	committed = false;
+	post_all();
+	queued = NULL;
+	actions = NULL;
+}
+
+static void
+register_callbacks(void)
+{
+	if (callbacks_registered)
 		return;
 	RegisterXactCallback(at_transaction_end, NULL);
-	callback_registered = true;
+	RegisterResourceReleaseCallback(at_resource_release, NULL);
+	callbacks_registered = true;
 }
 
 void
@@ -91,7 +106,7 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 	if (wf_shared == NULL)
 		return;
 
-	register_callback();
+	register_callbacks();
 	for (q = queued; q != NULL; q = q->next)
 		if (q->workflow_id == workflow_id)
 			break;
@@ -117,7 +132,7 @@ wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
 	Action	   *a = MemoryContextAllocZero(TopTransactionContext, sizeof(Action));
 
 	Assert(size <= WF_AT_COMMIT_ARG);
-	register_callback();
+	register_callbacks();
 	a->fn = fn;
 	memcpy(a->arg, arg, size);
 	a->next = actions;

@@ -13,8 +13,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -22,6 +20,7 @@
 #include "base/shmem.h"
 #include "ops/access.h"
 #include "ops/audit.h"
+#include "ops/turn.h"
 #include "store/audit_store.h"
 
 PG_FUNCTION_INFO_V1(wf_unwritten_duplicates);
@@ -61,7 +60,6 @@ bool
 wf_audit_write(void)
 {
 	WfDatabase *database = wf_database_mine();
-	MemoryContext old = CurrentMemoryContext;
 	uint64		after = pg_atomic_read_u64(&database->audit_written);
 	WfAuditEntry *entries = palloc(sizeof(WfAuditEntry) * STEP_ENTRIES);
 	WfCounters **counters = NULL;
@@ -75,23 +73,17 @@ wf_audit_write(void)
 		return false;
 	}
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	wf_turn_begin();
 	if (XactReadOnly)
 	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(old);
+		wf_turn_end();
 		return false;
 	}
 	wf_duplicate_insert(entries, nentries);
 	for (int i = 0; i < ncounters; i++)
 		if (unwritten(counters[i], counts[i]))
 			wf_counter_add(counters[i]->workflow_id, counts[i]);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+	wf_turn_end();
 
 	/* a crash in between would count twice: but that empties the memory too */
 	pg_atomic_write_u64(&database->audit_written, after);

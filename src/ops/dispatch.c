@@ -14,8 +14,6 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/audit.h"
@@ -28,6 +26,7 @@
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
+#include "ops/turn.h"
 #include "store/installation.h"
 #include "store/relations.h"
 #include "store/reservation_store.h"
@@ -96,7 +95,6 @@ wf_dispatch_turn(void)
 static TimestampTz
 hand_over(TimestampTz now, bool told)
 {
-	MemoryContext old = CurrentMemoryContext;
 	List	   *batches = NIL;
 	WfQueue   **queues;
 	TimestampTz wake;
@@ -107,10 +105,7 @@ hand_over(TimestampTz now, bool told)
 	if (!told && wf_queues_next() > now)
 		return wf_queues_next();
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	MemoryContextSwitchTo(old);
-	PushActiveSnapshot(GetTransactionSnapshot());
+	wf_turn_begin();
 	nqueues = wf_queues_refresh(&queues);
 	wf_queues_take_notices();
 	wake = XactReadOnly ? DT_NOEND : fill_batches(queues, nqueues, now, &batches);
@@ -123,11 +118,9 @@ hand_over(TimestampTz now, bool told)
 			wf_reservation_insert(batch->executor - wf_shared->executors,
 								  batch->items, batch->n, &batch->tid);
 	}
-	PopActiveSnapshot();
 	if (batches != NIL)
 		ForceSyncCommit();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+	wf_turn_end();
 
 	foreach(lc, batches)
 	{

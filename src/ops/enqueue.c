@@ -25,6 +25,8 @@ static bool answer_duplicate(const WfRequest *request, WfRequestItem *item,
 							 WfAnswer *answer, bool invisible);
 static bool insert_run(const WfRequest *request, WfRequestItem *item,
 					   const WfRun *replaced, WfAnswer *answer);
+static bool wait_for_writer(const WfRequest *request, const WfRequestItem *item,
+							const WfAnswer *answer);
 static bool rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer);
 static bool queue_again(const WfRun *run, WfEvent *last, TimestampTz now);
 static bool replace_run(const WfRequest *request, const WfRequestItem *item,
@@ -83,7 +85,8 @@ create_run(const WfRequest *request, const WfRequestItem *item,
 	run->slice = wf_ring_for_write()->current;
 	run->run_id = item->run_id;
 	run->enqueued_at = now;
-	run->run_at = request->has_run_at ? request->run_at : now;
+	run->run_at = request->has_run_at ? request->run_at :
+		request->batch_at != 0 ? request->batch_at : now;
 	run->workflow_id = request->workflow.id;
 	run->priority = request->has_priority ? request->priority : request->workflow.priority;
 	memcpy(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH);
@@ -157,7 +160,7 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 	Assert(run->key_length == item->key_length &&
 		   memcmp(run->key, item->key, item->key_length) == 0);
 
-	wf_event_of_run(run, IsolationUsesXactSnapshot() ? GetActiveSnapshot() : NULL, last);
+	wf_event_for_caller(run, last);
 	decision = wf_decide(request, item, run, last, now);
 	if (IsolationUsesXactSnapshot() &&
 		(decision == WF_DECIDE_NEW || decision == WF_DECIDE_RESUME ||
@@ -170,6 +173,9 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 			report_invisible();
 	}
 
+	if ((decision == WF_DECIDE_RESUME || decision == WF_DECIDE_REPLACE) &&
+		wait_for_writer(request, item, answer))
+		return false;
 	if (decision != WF_DECIDE_NEW)
 		wf_audit_record(request->workflow.id, &run->run_id, outcomes[decision], now);
 
@@ -193,6 +199,20 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 		case WF_DECIDE_RETURN:
 			break;
 	}
+	return true;
+}
+
+/* Is somebody else about to move the run that is to be moved?  Then wait. */
+static bool
+wait_for_writer(const WfRequest *request, const WfRequestItem *item, const WfAnswer *answer)
+{
+	WfHolder	writer;
+
+	if (!wf_event_peek(&answer->run.run_id, answer->run.slice, answer->last.seq + 1, &writer) ||
+		!TransactionIdIsValid(writer.xid))
+		return false;
+	wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
+	wf_holder_wait(request, item, &writer);
 	return true;
 }
 

@@ -26,6 +26,8 @@ typedef struct WfRequest
 	bool		may_read;		/* the caller may read its runs */
 	bool		has_run_at;
 	TimestampTz run_at;
+	TimestampTz batch_at;		/* run_at of a batch's items that are given none, so
+								 * that they start in their order; 0: no batch */
 	bool		has_priority;
 	int32		priority;
 	bool		has_key_ttl;
@@ -82,6 +84,7 @@ extern TimestampTz wf_key_expiry(const WfRun *run, const WfEvent *last);
 extern bool wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now);
 
 /* errors */
+extern const char *wf_item_prefix(int ordinal);
 extern void wf_report_mismatch(const WfRequest *request, const WfRequestItem *item,
 							   const WfRun *run) pg_attribute_noreturn();
 extern void wf_report_duplicate(const WfRequest *request, const WfRequestItem *item,

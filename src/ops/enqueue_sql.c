@@ -24,6 +24,7 @@
 #include "ops/access.h"
 #include "ops/enqueue.h"
 #include "ops/read.h"
+#include "ops/settings.h"
 #include "store/ring.h"
 
 PG_FUNCTION_INFO_V1(wf_enqueue);
@@ -38,9 +39,9 @@ PG_FUNCTION_INFO_V1(wf_enqueue_many);
 
 static void read_request(FunctionCallInfo fcinfo, const char *function, WfRequest *request);
 static void read_item(Datum payload, text *key, int ordinal, WfRequestItem *item);
+static void refuse_null_payload(int ordinal) pg_attribute_noreturn();
 static void enqueue_one(FunctionCallInfo fcinfo, const char *function,
 						WfRequest *request, WfAnswer *answer);
-static void refuse_null(const char *function, const char *argument) pg_attribute_noreturn();
 
 /*
  * wf_enqueue(name, payload, key, run_at, priority, key_ttl, on_conflict)
@@ -55,7 +56,7 @@ wf_enqueue(PG_FUNCTION_ARGS)
 	WfAnswer	answer;
 	pg_uuid_t  *run_id;
 
-	enqueue_one(fcinfo, "wf_enqueue", &request, &answer);
+	enqueue_one(fcinfo, "wf_enqueue()", &request, &answer);
 	if (answer.skipped)
 		PG_RETURN_NULL();
 	run_id = palloc(sizeof(pg_uuid_t));
@@ -75,7 +76,7 @@ wf_submit(PG_FUNCTION_ARGS)
 	bool		nulls[6] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
-	enqueue_one(fcinfo, "wf_submit", &request, &answer);
+	enqueue_one(fcinfo, "wf_submit()", &request, &answer);
 	memset(nulls, answer.skipped, sizeof(nulls));
 	values[0] = UUIDPGetDatum(&answer.run.run_id);
 	values[1] = BoolGetDatum(answer.created);
@@ -106,41 +107,18 @@ enqueue_one(FunctionCallInfo fcinfo, const char *function, WfRequest *request,
 
 	read_request(fcinfo, function, request);
 	if (PG_ARGISNULL(1))
-		refuse_null(function, "payload");
+		refuse_null_payload(0);
 	read_item(PG_GETARG_DATUM(1), PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2), 0, &item);
 	wf_enqueue_item(request, &item, answer);
-}
-
-static void
-refuse_null(const char *function, const char *argument)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("argument \"%s\" of %s must not be null", argument, function),
-			 strcmp(argument, "payload") == 0 ?
-			 errhint("Pass '{}' or 'null'::jsonb for an empty payload.") : 0));
 }
 
 static WfOnConflict
 read_on_conflict(FunctionCallInfo fcinfo)
 {
-	static const char *const names[] = {"return", "error", "skip", "replace", "force"};
-	text	   *value;
-
 	if (PG_ARGISNULL(ARG_ON_CONFLICT))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"on_conflict\" must not be null"),
-				 errhint("Accepted values are \"return\", \"error\", \"skip\", \"replace\" and \"force\".")));
-	value = PG_GETARG_TEXT_PP(ARG_ON_CONFLICT);
-	for (int i = 0; i < lengthof(names); i++)
-		if (VARSIZE_ANY_EXHDR(value) == strlen(names[i]) &&
-			memcmp(VARDATA_ANY(value), names[i], strlen(names[i])) == 0)
-			return (WfOnConflict) i;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for argument \"on_conflict\": \"%s\"", text_to_cstring(value)),
-			 errhint("Accepted values are \"return\", \"error\", \"skip\", \"replace\" and \"force\".")));
+		wf_refuse_null("on_conflict");
+	return (WfOnConflict) wf_word_require("on_conflict", PG_GETARG_TEXT_PP(ARG_ON_CONFLICT),
+										  "return error skip replace force");
 }
 
 /* Read what all items share, and check that the caller may enqueue. */
@@ -150,18 +128,18 @@ read_request(FunctionCallInfo fcinfo, const char *function, WfRequest *request)
 	const WfWorkflow *workflow;
 	text	   *name;
 
+	PreventCommandIfReadOnly(function);
 	if (PG_ARGISNULL(0))
-		refuse_null(function, "name");
+		wf_refuse_null("name");
 	name = PG_GETARG_TEXT_PP(0);
 	workflow = wf_workflow_require(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), WF_MAY_ENQUEUE);
-	PreventCommandIfReadOnly(psprintf("%s()", function));
 
 	memset(request, 0, sizeof(*request));
 	request->workflow = *workflow;
 	request->may_read = (wf_workflow_rights(workflow) & WF_MAY_READ) != 0;
 	request->has_run_at = !PG_ARGISNULL(ARG_RUN_AT);
 	if (request->has_run_at)
-		request->run_at = PG_GETARG_TIMESTAMPTZ(ARG_RUN_AT);
+		request->run_at = Max(PG_GETARG_TIMESTAMPTZ(ARG_RUN_AT), MIN_TIMESTAMP);
 	request->has_priority = !PG_ARGISNULL(ARG_PRIORITY);
 	if (request->has_priority)
 		request->priority = PG_GETARG_INT32(ARG_PRIORITY);
@@ -172,15 +150,28 @@ read_request(FunctionCallInfo fcinfo, const char *function, WfRequest *request)
 		if (wf_interval_is_negative(&request->key_ttl))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument \"key_ttl\" must not be negative"),
+					 errmsg("invalid value for argument \"key_ttl\""),
+					 errdetail("It is %s.",
+							   DatumGetCString(DirectFunctionCall1(interval_out,
+																   PG_GETARG_DATUM(ARG_KEY_TTL)))),
 					 errhint("Pass '0' for a key that is free as soon as its run has ended, and '1000 years' for one that is never free.")));
 	}
 	request->on_conflict = read_on_conflict(fcinfo);
 }
 
+static void
+refuse_null_payload(int ordinal)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("payload must not be null"),
+			 errdetail("%sThe payload is null.", wf_item_prefix(ordinal)),
+			 errhint("Pass '{}' or 'null'::jsonb for an empty payload.")));
+}
+
 /* 54000 for a payload over the limit, judged before anything is expanded. */
 static void
-check_payload_size(Datum payload)
+check_payload_size(Datum payload, int ordinal)
 {
 	Size		size = toast_raw_datum_size(payload);
 
@@ -188,13 +179,13 @@ check_payload_size(Datum payload)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("payload is too large"),
-				 errdetail("The payload has %zu bytes, the limit is %zu.",
-						   size, (Size) wf_max_payload * 1024),
+				 errdetail("%sThe payload has %zu bytes, the limit is %zu.",
+						   wf_item_prefix(ordinal), size, (Size) wf_max_payload * 1024),
 				 errhint("Store large data in a table of your own and enqueue its key, or have pg_workflow.max_payload raised.")));
 }
 
 static void
-check_key(const char *key, int length)
+check_key(const char *key, int length, int ordinal)
 {
 	if (GetDatabaseEncoding() != PG_UTF8 && length > 0)
 		length = strlen(pg_server_to_any(pnstrdup(key, length), length, PG_UTF8));
@@ -202,7 +193,7 @@ check_key(const char *key, int length)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("idempotency key must have 1 to %d bytes", WF_MAX_KEY),
-				 errdetail("The key has %d bytes in UTF-8.", length),
+				 errdetail("%sThe key has %d bytes in UTF-8.", wf_item_prefix(ordinal), length),
 				 length == 0 ?
 				 errhint("Pass NULL for a run without a key.") :
 				 errhint("Pass wf_hash_key() of the long key.")));
@@ -213,14 +204,14 @@ read_item(Datum payload, text *key, int ordinal, WfRequestItem *item)
 {
 	memset(item, 0, sizeof(*item));
 	item->ordinal = ordinal;
-	check_payload_size(payload);
+	check_payload_size(payload, ordinal);
 	item->payload = payload;
 	wf_fingerprint(DatumGetJsonbP(payload), item->fingerprint);
 	if (key != NULL)
 	{
 		item->key = VARDATA_ANY(key);
 		item->key_length = VARSIZE_ANY_EXHDR(key);
-		check_key(item->key, item->key_length);
+		check_key(item->key, item->key_length, ordinal);
 	}
 }
 
@@ -236,7 +227,8 @@ read_array(FunctionCallInfo fcinfo, int argument, const char *name, Oid type,
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must have one dimension", name),
-				 errdetail("The array has %d dimensions.", ARR_NDIM(array))));
+				 errdetail("The array has %d dimensions.", ARR_NDIM(array)),
+				 errhint("Pass one element for each run.")));
 	deconstruct_array(array, type, -1, false, TYPALIGN_INT, elements, nulls, &n);
 	return n;
 }
@@ -251,7 +243,7 @@ read_items(FunctionCallInfo fcinfo, int *n)
 	WfRequestItem *items;
 
 	if (PG_ARGISNULL(1))
-		refuse_null("wf_enqueue_many", "payloads");
+		wf_refuse_null("payloads");
 	*n = read_array(fcinfo, 1, "payloads", JSONBOID, &payloads, &payload_nulls);
 	if (!PG_ARGISNULL(2))
 	{
@@ -270,11 +262,7 @@ read_items(FunctionCallInfo fcinfo, int *n)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (payload_nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("payloads must not be null"),
-					 errdetail("Item %d of \"payloads\" is null.", i + 1),
-					 errhint("Pass '{}' or 'null'::jsonb for an empty payload.")));
+			refuse_null_payload(i + 1);
 		read_item(payloads[i],
 				  keys == NULL || key_nulls[i] ? NULL : DatumGetTextPP(keys[i]),
 				  i + 1, &items[i]);
@@ -313,7 +301,8 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	result = (ReturnSetInfo *) fcinfo->resultinfo;
-	read_request(fcinfo, "wf_enqueue_many", &request);
+	read_request(fcinfo, "wf_enqueue_many()", &request);
+	request.batch_at = wf_clock_now();
 	items = read_items(fcinfo, &n);
 	if (n == 0)
 		return (Datum) 0;

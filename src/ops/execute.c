@@ -37,6 +37,7 @@
 #include "ops/outcome.h"
 #include "ops/pool.h"
 #include "ops/session.h"
+#include "ops/turn.h"
 #include "store/run_store.h"
 
 /* after a time-out, or a cancel that is trapped: the process ends */
@@ -193,6 +194,7 @@ execute(const WfItem *item)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	wf_turn_lock_extension();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	current_start = GetCurrentTimestamp();
 

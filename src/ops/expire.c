@@ -15,13 +15,12 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
 #include "ops/enqueue.h"
 #include "ops/expire.h"
+#include "ops/turn.h"
 #include "store/audit_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
@@ -53,7 +52,7 @@ typedef struct Walk
 static Walk walk;
 static TimestampTz look_again[WF_SLICES];
 
-static bool step(int64 limit, int64 *removed);
+static bool step(int64 carry_most, int64 *removed);
 
 /* A run's key lives on when the run is purged: as a tombstone. */
 static bool
@@ -150,7 +149,7 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 
 /* The walk has come to the end of its slice, or to a run that is not over. */
 static bool
-end_walk(int64 *removed)
+end_walk(int64 carry_most, int64 *removed)
 {
 	int			slice = walk.slice;
 	int64		over = walk.over;
@@ -169,7 +168,7 @@ end_walk(int64 *removed)
 		begin_walk(slice, false, walk.now);
 		return true;
 	}
-	else if (!walk.unfinished && walk.kept <= walk.runs_over / CARRY_SHARE)
+	else if (!walk.unfinished && walk.kept <= Min(walk.runs_over / CARRY_SHARE, carry_most))
 	{
 		(void) wf_ring_for_write();
 		begin_walk(slice, true, walk.now);
@@ -179,9 +178,12 @@ end_walk(int64 *removed)
 	return false;
 }
 
-/* One step, in the caller's transaction; true: there may be more to do. */
+/*
+ * One step, in the caller's transaction; true: there may be more to do.  A
+ * slice with more than carry_most runs that are not over is left as it is.
+ */
 static bool
-step(int64 limit, int64 *removed)
+step(int64 carry_most, int64 *removed)
 {
 	const WfRing *ring = wf_ring();
 	TimestampTz now = wf_clock_now();
@@ -198,26 +200,21 @@ step(int64 limit, int64 *removed)
 	}
 	if (walk.carrying)
 		(void) wf_ring_for_write();
-	if (!wf_run_walk(walk.slice, &walk.next, limit, look_at, &walk) && !walk.unfinished)
+	if (!wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) && !walk.unfinished)
 		return true;
-	return end_walk(removed);
+	return end_walk(carry_most, removed);
 }
 
 bool
 wf_expire_in_background(void)
 {
-	MemoryContext old = CurrentMemoryContext;
 	int64		removed = 0;
 	bool		more = false;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	wf_turn_begin();
 	if (!XactReadOnly)
-		more = step(STEP_RUNS, &removed) | (wf_duplicate_purge() > 0);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+		more = step(PG_INT64_MAX, &removed) | (wf_duplicate_purge() > 0);
+	wf_turn_end();
 	return more;
 }
 
@@ -243,8 +240,9 @@ current_is_over(int64 limit, TimestampTz now)
 }
 
 /*
- * wf_expire(max_rows): remove runs and keys that are over, looking at no more
- * than about max_rows runs; how many were removed.
+ * wf_expire(max_rows): remove runs and keys that are over, until about
+ * max_rows have been removed; how many were.  A slice is looked at as a whole,
+ * since the next call may come from another session, and goes as a whole.
  */
 Datum
 wf_expire(PG_FUNCTION_ARGS)
@@ -256,7 +254,10 @@ wf_expire(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0) || PG_GETARG_INT32(0) < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_rows\" must be at least 1")));
+				 errmsg("invalid value for argument \"max_rows\""),
+				 PG_ARGISNULL(0) ? errdetail("It is null.") :
+				 errdetail("It is %d.", PG_GETARG_INT32(0)),
+				 errhint("Accepted values are 1 to %d.", INT_MAX)));
 	max_rows = PG_GETARG_INT32(0);
 	PreventCommandIfReadOnly("wf_expire()");
 
@@ -264,8 +265,7 @@ wf_expire(PG_FUNCTION_ARGS)
 	memset(look_again, 0, sizeof(look_again));
 	if (current_is_over(max_rows, now))
 		(void) wf_ring_turn(now);
-	for (int64 looked = 0; looked <= max_rows; looked += STEP_RUNS)
-		if (!step(Min(max_rows, STEP_RUNS), &removed))
-			break;
+	while (removed < max_rows && step(max_rows, &removed))
+		CHECK_FOR_INTERRUPTS();
 	PG_RETURN_INT64(removed);
 }

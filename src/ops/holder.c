@@ -96,8 +96,6 @@ report_busy(const WfRequest *request, const WfRequestItem *item, const WfHolder 
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_KEY_BUSY),
 			 errmsg("idempotency key is being used by another transaction"),
-			 item->ordinal == 0 ?
-			 errdetail("The key is being %s by %s.", act, name) :
-			 errdetail("Item %d: the key is being %s by %s.", item->ordinal, act, name),
+			 errdetail("%sThe key is being %s by %s.", wf_item_prefix(item->ordinal), act, name),
 			 errhint("Retry later, or raise pg_workflow.key_wait.")));
 }

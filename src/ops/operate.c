@@ -26,7 +26,9 @@
 #include "ops/pool.h"
 #include "ops/queue.h"
 #include "ops/read.h"
+#include "ops/settings.h"
 #include "store/queue_store.h"
+#include "store/ring.h"
 #include "store/run_store.h"
 
 PG_FUNCTION_INFO_V1(wf_cancel);
@@ -37,15 +39,8 @@ PG_FUNCTION_INFO_V1(wf_cancel_all);
 
 static bool cancel_run(const WfRun *run, WfEvent *last, const char *reason);
 static bool retry_run(WfRun *run, WfEvent *last);
-static void refuse_null(const char *function, const char *argument) pg_attribute_noreturn();
-
-static void
-refuse_null(const char *function, const char *argument)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("argument \"%s\" of %s must not be null", argument, function)));
-}
+static void take_key_again(WfRun *run);
+static void report_newer_run(const WfRun *holder) pg_attribute_noreturn();
 
 static void
 interrupt_executor(const void *run_id)
@@ -67,7 +62,7 @@ wf_cancel(PG_FUNCTION_ARGS)
 	WfWorkflow	workflow;
 
 	if (PG_ARGISNULL(0))
-		refuse_null("wf_cancel", "run_id");
+		wf_refuse_null("run_id");
 	run_id = PG_GETARG_UUID_P(0);
 	wf_run_require(run_id, WF_MAY_OPERATE, false, &run, &last, &workflow);
 	PreventCommandIfReadOnly("wf_cancel()");
@@ -112,29 +107,63 @@ wf_retry(PG_FUNCTION_ARGS)
 	WfWorkflow	workflow;
 
 	if (PG_ARGISNULL(0))
-		refuse_null("wf_retry", "run_id");
+		wf_refuse_null("run_id");
 	wf_run_require(PG_GETARG_UUID_P(0), WF_MAY_OPERATE, false, &run, &last, &workflow);
 	PreventCommandIfReadOnly("wf_retry()");
 	PG_RETURN_BOOL(retry_run(&run, &last));
 }
 
-/* WF002 if a newer run has the key that this one had. */
+/*
+ * A run that has lost its key takes it again; WF002 if another run has it.  A
+ * key is only ever bound in the current slice, so the run moves there.
+ */
 static void
-check_key_is_free(const WfRun *run)
+take_key_again(WfRun *run)
 {
-	pg_uuid_t	digest;
+	WfRequestItem item = {0};
+	WfHolder	doubt;
+	WfRun		whole;
 	WfRun		holder;
+	WfEvent		last;
+	bool		invisible;
 
-	if (run->key == NULL || run->holds_key)
-		return;
-	wf_key_digest(run->workflow_id, run->key, run->key_length, &digest);
-	if (wf_run_find_key(&digest, &holder))
-		ereport(ERROR,
-				(errcode(ERRCODE_WF_DUPLICATE),
-				 errmsg("idempotency key of the run is bound to a newer run"),
-				 errdetail("The key is bound to run %s.",
-						   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&holder.run_id)))),
-				 errhint("Retry that run, or free the key with wf_forget().")));
+	wf_run_take_out(run, &whole);
+	whole.holds_key = true;
+	wf_key_digest(run->workflow_id, run->key, run->key_length, &whole.digest);
+	whole.slice = wf_ring_for_write()->current;
+	for (;;)
+	{
+		switch (wf_run_probe_key(&whole.digest, &holder, &doubt, &invisible))
+		{
+			case WF_PROBE_NONE:
+				if (!wf_run_insert(&whole))
+					break;
+				if (whole.slice != run->slice)
+					wf_event_carry(&run->run_id, run->slice, whole.slice, false);
+				run->slice = whole.slice;
+				return;
+			case WF_PROBE_FOUND:
+				wf_event_of_run(&holder, NULL, &last);
+				if (!wf_key_expired(&holder, &last, wf_clock_now()))
+					report_newer_run(&holder);
+				(void) wf_run_release_key(&holder);
+				break;
+			case WF_PROBE_IN_DOUBT:
+				wf_holder_wait(NULL, &item, &doubt);
+				break;
+		}
+	}
+}
+
+static void
+report_newer_run(const WfRun *holder)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WF_DUPLICATE),
+			 errmsg("idempotency key of the run is bound to a newer run"),
+			 errdetail("The key is bound to run %s.",
+					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&holder->run_id)))),
+			 errhint("Retry that run, or free the key with wf_forget().")));
 }
 
 static bool
@@ -144,7 +173,6 @@ retry_run(WfRun *run, WfEvent *last)
 
 	if (wf_event_state(last) != WF_FAILED && wf_event_state(last) != WF_CANCELLED)
 		return false;
-	check_key_is_free(run);
 	wf_event_follow(&event, last, WF_EVENT_REQUEUED, wf_clock_now());
 	event.tries = 0;
 	event.crashes = 0;
@@ -153,6 +181,8 @@ retry_run(WfRun *run, WfEvent *last)
 	event.error = last->error;
 	if (!wf_event_append(&run->run_id, run->slice, &event))
 		return false;			/* somebody else has just retried it */
+	if (run->key != NULL && !run->holds_key)
+		take_key_again(run);
 	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
 	return true;
 }
@@ -173,9 +203,9 @@ wf_forget(PG_FUNCTION_ARGS)
 	pg_uuid_t  *answer;
 
 	if (PG_ARGISNULL(0))
-		refuse_null("wf_forget", "name");
+		wf_refuse_null("name");
 	if (PG_ARGISNULL(1))
-		refuse_null("wf_forget", "key");
+		wf_refuse_null("key");
 	name = PG_GETARG_TEXT_PP(0);
 	key = PG_GETARG_TEXT_PP(1);
 	workflow = wf_workflow_require(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), WF_MAY_OPERATE);
@@ -195,6 +225,7 @@ wf_forget(PG_FUNCTION_ARGS)
 				 errmsg("idempotency key is bound to an active run"),
 				 errdetail("Run %s is %s.",
 						   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run.run_id))),
+						   wf_run_executing(&run.run_id, &last.started_at) != 0 ? "running" :
 						   wf_state_name(wf_event_state(&last))),
 				 errhint("Cancel the run first, or pass force => true.")));
 	if (!wf_run_release_key(&run))
@@ -217,10 +248,10 @@ wf_reschedule(PG_FUNCTION_ARGS)
 	WfWorkflow	workflow;
 
 	if (PG_ARGISNULL(0))
-		refuse_null("wf_reschedule", "run_id");
+		wf_refuse_null("run_id");
 	wf_run_require(PG_GETARG_UUID_P(0), WF_MAY_OPERATE, false, &run, &last, &workflow);
 	PreventCommandIfReadOnly("wf_reschedule()");
-	if (wf_event_state(&last) != WF_QUEUED)
+	if (wf_event_state(&last) != WF_QUEUED || wf_run_executing(&run.run_id, &last.started_at) != 0)
 		PG_RETURN_BOOL(false);
 	wf_event_follow(&event, &last, WF_EVENT_RESCHEDULED, wf_clock_now());
 	event.sqlstate = last.sqlstate;
@@ -279,7 +310,7 @@ wf_cancel_all(PG_FUNCTION_ARGS)
 	text	   *name;
 
 	if (PG_ARGISNULL(0))
-		refuse_null("wf_cancel_all", "workflow");
+		wf_refuse_null("workflow");
 	name = PG_GETARG_TEXT_PP(0);
 	workflow = wf_workflow_require(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), WF_MAY_OPERATE);
 	PreventCommandIfReadOnly("wf_cancel_all()");

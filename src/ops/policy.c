@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "keys/fingerprint.h"
 #include "ops/enqueue.h"
+#include "ops/read.h"
 
 TimestampTz
 wf_key_expiry(const WfRun *run, const WfEvent *last)
@@ -52,6 +53,7 @@ wf_decide(const WfRequest *request, const WfRequestItem *item, const WfRun *run,
 {
 	const WfWorkflow *workflow = &request->workflow;
 	WfState		state = wf_event_state(last);
+	TimestampTz since;
 	bool		fits = workflow->mismatch_return ||
 		memcmp(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH) == 0;
 
@@ -73,7 +75,7 @@ wf_decide(const WfRequest *request, const WfRequestItem *item, const WfRun *run,
 		case WF_ON_CONFLICT_FORCE:
 			return WF_DECIDE_NEW;
 		case WF_ON_CONFLICT_REPLACE:
-			if (state == WF_QUEUED)
+			if (state == WF_QUEUED && wf_run_executing(&run->run_id, &since) == 0)
 				return WF_DECIDE_REPLACE;
 			break;
 		case WF_ON_CONFLICT_RETURN:
@@ -93,10 +95,10 @@ uuid_text(const pg_uuid_t *uuid)
 }
 
 /* "Item 3: ", or nothing for a call with a single item */
-static char *
-item_prefix(const WfRequestItem *item)
+const char *
+wf_item_prefix(int ordinal)
 {
-	return item->ordinal == 0 ? "" : psprintf("Item %d: ", item->ordinal);
+	return ordinal == 0 ? "" : psprintf("Item %d: ", ordinal);
 }
 
 /*
@@ -123,11 +125,11 @@ wf_report_mismatch(const WfRequest *request, const WfRequestItem *item, const Wf
 			(errcode(ERRCODE_WF_PAYLOAD_MISMATCH),
 			 errmsg("idempotency key is bound to a run with another payload"),
 			 errdetail("%sKey \"%s\" of workflow \"%s\" is bound to run %s.%s",
-					   item_prefix(item), pnstrdup(item->key, item->key_length),
+					   wf_item_prefix(item->ordinal), pnstrdup(item->key, item->key_length),
 					   request->workflow.name, uuid_text(&run->run_id),
 					   mismatch_path(request, item, run)),
 			 errdetail_log("%sThe key is bound to run %s of workflow \"%s\".",
-						   item_prefix(item), uuid_text(&run->run_id), request->workflow.name),
+						   wf_item_prefix(item->ordinal), uuid_text(&run->run_id), request->workflow.name),
 			 errhint("Use another key for another payload, or see on_conflict and the workflow's on_mismatch.")));
 }
 
@@ -138,8 +140,9 @@ wf_report_duplicate(const WfRequest *request, const WfRequestItem *item, const W
 			(errcode(ERRCODE_WF_DUPLICATE),
 			 errmsg("idempotency key is taken"),
 			 errdetail("%sKey \"%s\" of workflow \"%s\" is bound to run %s.",
-					   item_prefix(item), pnstrdup(item->key, item->key_length),
+					   wf_item_prefix(item->ordinal), pnstrdup(item->key, item->key_length),
 					   request->workflow.name, uuid_text(&run->run_id)),
 			 errdetail_log("%sThe key is bound to run %s of workflow \"%s\".",
-						   item_prefix(item), uuid_text(&run->run_id), request->workflow.name)));
+						   wf_item_prefix(item->ordinal), uuid_text(&run->run_id), request->workflow.name),
+			 errhint("Use another key, or another on_conflict to be given the run.")));
 }

@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-
 #include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
@@ -26,14 +24,12 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "ops/pace.h"
 #include "ops/pool.h"
 
 #define START_LIMIT		(60 * USECS_PER_SEC)	/* to attach */
 #define RETRY_SHORTAGE	USECS_PER_SEC
-#define RETRY_FIRST		USECS_PER_SEC	/* after a failed start, doubling ... */
-#define RETRY_LAST		(60 * USECS_PER_SEC)	/* ... up to this */
 #define SILENCE			(600 * USECS_PER_SEC)	/* between two complaints */
-#define MAX_PACES		32
 
 /* An executor of this database. */
 typedef struct Member
@@ -42,19 +38,10 @@ typedef struct Member
 	BackgroundWorkerHandle *handle; /* NULL: an earlier dispatcher's */
 } Member;
 
-/* An owner whose executors failed to start. */
-typedef struct Pace
-{
-	Oid			owner;			/* InvalidOid: unused */
-	int			failures;
-	TimestampTz not_before;
-} Pace;
-
 WfExecutor *wf_pool_self = NULL;
 
 static Member members[WF_MAX_EXECUTORS];
 static int	nmembers = 0;
-static Pace paces[MAX_PACES];
 static TimestampTz retry_at = DT_NOEND;
 
 static void adopt(void);
@@ -64,10 +51,6 @@ static void note_shortage(bool is_short);
 static bool is_gone(const Member *member);
 static bool server_is_stopping(void);
 static void release(int i);
-static bool must_wait(Oid owner);
-static void note_failure(Oid owner);
-static void forget_failures(Oid owner);
-static void signal_run(const pg_uuid_t *run_id, int signal, bool cancel);
 
 static uint32
 queue_length(WfExecutor *executor)
@@ -127,10 +110,11 @@ wf_pool_start(Oid owner)
 
 	Assert(OidIsValid(owner));
 	adopt();
-	if (must_wait(owner))
+	if (wf_pace_next(owner) > wf_clock_now())
+	{
+		wf_pool_retry_by(wf_pace_next(owner));
 		return NULL;
-
-	retry_at = DT_NOEND;
+	}
 	if (nmembers >= Min(wf_max_executors, WF_MAX_EXECUTORS))
 		return NULL;
 
@@ -139,7 +123,7 @@ wf_pool_start(Oid owner)
 	LWLockRelease(wf_shared->lock);
 	if (executor == NULL)
 	{
-		retry_at = wf_clock_now() + RETRY_SHORTAGE;
+		wf_pool_retry_by(wf_clock_now() + RETRY_SHORTAGE);
 		return NULL;
 	}
 
@@ -150,14 +134,23 @@ wf_pool_start(Oid owner)
 		return executor;
 
 	release(nmembers - 1);
-	retry_at = wf_clock_now() + RETRY_SHORTAGE;
+	wf_pool_retry_by(wf_clock_now() + RETRY_SHORTAGE);
 	return NULL;
 }
 
 TimestampTz
 wf_pool_retry_at(void)
 {
-	return retry_at;
+	TimestampTz time = retry_at;
+
+	retry_at = DT_NOEND;
+	return time;
+}
+
+void
+wf_pool_retry_by(TimestampTz time)
+{
+	retry_at = Min(retry_at, time);
 }
 
 /* Have the postmaster start the process; false: it has no room for it. */
@@ -229,35 +222,6 @@ note_shortage(bool is_short)
 			 errhint("Executors are shared in turns until then; you might need to increase max_worker_processes.")));
 }
 
-bool
-wf_pool_retire_idle(Oid other_than_owner)
-{
-	WfDatabase *mine = wf_database_mine();
-	bool		anywhere = mine != NULL &&
-		pg_atomic_read_u32(&mine->short_of_processes) != 0;
-	WfExecutor *idle = NULL;
-
-	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
-	{
-		WfExecutor *executor = &wf_shared->executors[i];
-		bool		ours = executor->dbid == MyDatabaseId;
-
-		if (!executor->connected || executor->pid == 0 ||
-			(ours ? executor->owner == other_than_owner : !anywhere) ||
-			pg_atomic_read_u32(&executor->stop) != WF_STOP_NO ||
-			queue_length(executor) > 0)
-			continue;
-		idle = executor;
-		if (ours)
-			break;
-	}
-	if (idle != NULL)
-		wf_executor_stop(idle, WF_STOP_WHEN_EMPTY);
-	LWLockRelease(wf_shared->lock);
-	return idle != NULL;
-}
-
 int
 wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg)
 {
@@ -274,9 +238,9 @@ wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg)
 			continue;
 
 		if (executor->connected)
-			forget_failures(executor->owner);
+			wf_pace_started(executor->owner);
 		else if (pg_atomic_read_u32(&executor->stop) == WF_STOP_NO)
-			note_failure(executor->owner);
+			wf_pace_failed(executor->owner);
 		dead(executor, arg);
 		release(i);
 		reaped++;
@@ -379,109 +343,4 @@ wf_pool_under_way(void)
 	for (int i = 0; i < nmembers; i++)
 		n += queue_length(members[i].executor);
 	return n;
-}
-
-void
-wf_pool_stop_all(void)
-{
-	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
-	{
-		if (wf_shared->executors[i].dbid == MyDatabaseId)
-			wf_executor_stop(&wf_shared->executors[i], WF_STOP_AFTER_THIS);
-	}
-	LWLockRelease(wf_shared->lock);
-}
-
-void
-wf_pool_cancel(const pg_uuid_t *run_id)
-{
-	signal_run(run_id, SIGINT, true);
-}
-
-void
-wf_pool_terminate(const pg_uuid_t *run_id)
-{
-	signal_run(run_id, SIGTERM, false);
-}
-
-/*
- * The lock keeps the pid that of the executor, the mutex keeps the run its
- * current one: the signal is sent under both, for it must not meet the next
- * run.  Sending it is one system call that does not wait.
- */
-static void
-signal_run(const pg_uuid_t *run_id, int signal, bool cancel)
-{
-	if (wf_shared == NULL)
-		return;
-
-	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
-	{
-		WfExecutor *executor = &wf_shared->executors[i];
-
-		if (executor->dbid != MyDatabaseId || executor->pid == 0)
-			continue;
-		SpinLockAcquire(&executor->mutex);
-		if (executor->busy &&
-			memcmp(&executor->current.run_id, run_id, sizeof(pg_uuid_t)) == 0)
-		{
-			executor->cancel |= cancel;
-			(void) kill(executor->pid, signal);
-		}
-		SpinLockRelease(&executor->mutex);
-	}
-	LWLockRelease(wf_shared->lock);
-}
-
-static Pace *
-find_pace(Oid owner)
-{
-	for (int i = 0; i < MAX_PACES; i++)
-		if (paces[i].owner == owner)
-			return &paces[i];
-	return NULL;
-}
-
-/* Has a start for this owner failed so lately that we should not try again? */
-static bool
-must_wait(Oid owner)
-{
-	Pace	   *pace = find_pace(owner);
-	TimestampTz wait;
-
-	if (pace == NULL)
-		return false;
-	wait = pace->not_before - GetCurrentTimestamp();
-	if (wait <= 0 || wait > RETRY_LAST) /* over, or the clock was set back */
-		return false;
-	retry_at = wf_clock_now() + wait;
-	return true;
-}
-
-static void
-note_failure(Oid owner)
-{
-	Pace	   *pace = find_pace(owner);
-
-	if (pace == NULL)
-		pace = find_pace(InvalidOid);
-	if (pace == NULL)
-		pace = &paces[owner % MAX_PACES];
-	if (pace->owner != owner)
-		pace->failures = 0;
-	pace->owner = owner;
-	pace->not_before = GetCurrentTimestamp() +
-		Min(RETRY_FIRST << Min(pace->failures, 10), RETRY_LAST);
-	pace->failures++;
-}
-
-static void
-forget_failures(Oid owner)
-{
-	Pace	   *pace = find_pace(owner);
-
-	if (pace != NULL)
-		pace->owner = InvalidOid;
 }

@@ -28,16 +28,22 @@ extern WfExecutor *wf_pool_find(Oid owner);
 
 /*
  * Start another one.  NULL: not now, because there are enough, no process is
- * to be had, or starts for this owner have failed; wf_pool_retry_at then says
- * when to ask again (DT_NOEND: once an executor has gone, which wakes us).
+ * to be had, or starts for this owner have failed lately.
  */
 extern WfExecutor *wf_pool_start(Oid owner);
-extern TimestampTz wf_pool_retry_at(void);
 
 /*
- * Ask an idle executor of another owner to leave, so that owners share in
- * turns; where the server is short of processes, one of another database
- * too.  False: none is idle.
+ * When to ask again for what has been refused since this was last called;
+ * DT_NOEND: when an executor has gone, which wakes us.
+ */
+extern TimestampTz wf_pool_retry_at(void);
+extern void wf_pool_retry_by(TimestampTz time);
+
+/*
+ * Ask an executor of another owner to leave, so that owners share in turns: an
+ * idle one, of another database too where the server is short of processes;
+ * or else the one that has served longest, once it is through its queue.
+ * False: none has had its turn yet.
  */
 extern bool wf_pool_retire_idle(Oid other_than_owner);
 

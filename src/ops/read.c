@@ -112,7 +112,7 @@ wf_run_require(const pg_uuid_t *run_id, int privilege, bool purged_too,
 	wf_workflow_check(found, privilege);
 	*workflow = *found;
 
-	wf_event_of_run(run, IsolationUsesXactSnapshot() ? GetActiveSnapshot() : NULL, last);
+	wf_event_for_caller(run, last);
 	if (wf_run_purged(run, last, wf_clock_now()) &&
 		!(purged_too && run->holds_key && !wf_key_expired(run, last, wf_clock_now())))
 		report_no_run(run_id);
@@ -187,7 +187,7 @@ wf_find(PG_FUNCTION_ARGS)
 	wf_key_digest(workflow->id, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &digest);
 	if (!wf_run_find_key(&digest, &run))
 		PG_RETURN_NULL();
-	wf_event_of_run(&run, IsolationUsesXactSnapshot() ? GetActiveSnapshot() : NULL, &last);
+	wf_event_for_caller(&run, &last);
 	if (wf_key_expired(&run, &last, wf_clock_now()))
 		PG_RETURN_NULL();
 	answer = palloc(sizeof(pg_uuid_t));

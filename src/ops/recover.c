@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -24,6 +23,7 @@
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
+#include "ops/turn.h"
 #include "store/event_store.h"
 #include "store/reservation_store.h"
 #include "store/run_store.h"
@@ -48,8 +48,6 @@ static Known known[WF_MAX_EXECUTORS];
 static void note_progress(WfExecutor *executor, List **done);
 static void executor_ended(WfExecutor *executor, void *arg);
 static void forget_reservations(List *done);
-static void begin(void);
-static void finish(void);
 
 static Known *
 known_of(WfExecutor *executor)
@@ -134,26 +132,11 @@ forget_reservations(List *done)
 
 	if (done == NIL)
 		return;
-	begin();
+	wf_turn_begin();
 	foreach(lc, done)
 		wf_reservation_delete(&((Expected *) lfirst(lc))->tid);
-	finish();
+	wf_turn_end();
 	list_free_deep(done);
-}
-
-static void
-begin(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-finish(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
 }
 
 /* Append an event to a run that nobody executes any more. */
@@ -175,7 +158,7 @@ record_lost_executor(const WfItem *item)
 	WfEvent		last;
 	WfEvent		event;
 
-	begin();
+	wf_turn_begin();
 	workflow = wf_workflow_by_id(item->workflow_id);
 	wf_event_last(&item->run_id, item->slice, NULL, &last);
 	if (workflow != NULL && last.seq == item->seq)
@@ -189,7 +172,7 @@ record_lost_executor(const WfItem *item)
 		wf_outcome_failed(workflow, &event);
 		settle(&item->run_id, item->slice, &event);
 	}
-	finish();
+	wf_turn_end();
 }
 
 /* Called for each executor that is gone, before its slot is free. */
@@ -269,12 +252,11 @@ adopt_executors(void)
 void
 wf_recover(void)
 {
-	MemoryContext old = CurrentMemoryContext;
 	WfReservation *reservations;
 	WfQueue   **queues;
 	int			n;
 
-	begin();
+	wf_turn_begin();
 	(void) wf_queues_refresh(&queues);
 	adopt_executors();
 	n = wf_reservation_all(&reservations);
@@ -292,8 +274,6 @@ wf_recover(void)
 			recover_run(&r->run_ids[j], r->seqs[j], crashed);
 		wf_reservation_delete(&r->tid);
 	}
-	PopActiveSnapshot();
 	ForceSyncCommit();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(old);
+	wf_turn_end();
 }

@@ -6,6 +6,8 @@
 #ifndef WF_RECOVER_H
 #define WF_RECOVER_H
 
+#include "storage/itemptr.h"
+
 #include "base/shmem.h"
 
 /* a batch was pushed to an executor, under this reservation */

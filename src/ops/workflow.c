@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -22,12 +23,14 @@
 #include "ops/queue.h"
 #include "ops/settings.h"
 #include "ops/workflow.h"
+#include "store/relations.h"
 
 PG_FUNCTION_INFO_V1(wf_create_workflow);
 PG_FUNCTION_INFO_V1(wf_alter_workflow);
 PG_FUNCTION_INFO_V1(wf_drop_workflow);
 PG_FUNCTION_INFO_V1(wf_pause);
 PG_FUNCTION_INFO_V1(wf_resume);
+PG_FUNCTION_INFO_V1(wf_definitions_changed);
 
 /* positions of the arguments that both wf_create and wf_alter_workflow have */
 #define ARG_NAME 0
@@ -156,6 +159,22 @@ wf_resume(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("wf_resume()");
 	set_paused(fcinfo, false);
 	PG_RETURN_VOID();
+}
+
+/*
+ * wf.definitions_changed(): trigger of the tables that definitions are read
+ * from.  Our own changes tell by themselves; these are the rows of a dump.
+ */
+Datum
+wf_definitions_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by a trigger", "wf.definitions_changed")));
+	if (wf_relations_if_any() != NULL)
+		wf_workflow_changed();
+	PG_RETURN_POINTER(NULL);
 }
 
 static void

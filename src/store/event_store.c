@@ -12,6 +12,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -22,6 +23,7 @@
 
 #include "store/event_store.h"
 #include "store/relations.h"
+#include "store/statement.h"
 #include "store/table.h"
 
 /* columns of wf.event */
@@ -30,6 +32,19 @@ enum
 	RUN_ID = 1, AT, SEQ, ATTEMPT, WORKFLOW_ID, PRIORITY, TRIES, CRASHES, KIND,
 	RUN_AT, LEASE_UNTIL, STARTED_AT, RESULT, WORKER, SQLSTATE, ERROR_TEXT,
 	DETAIL, CONTEXT, NCOLUMNS = CONTEXT
+};
+
+#define DELETE_EVENTS(n) { \
+	.purpose = "delete events that were carried to another slice", \
+	.sql = "DELETE FROM ONLY wf.event_" #n " WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.nargs = 1, \
+	.argtypes = (const Oid[]) {UUIDOID}, \
+	.expect = SPI_OK_DELETE, \
+}
+
+static WfStatement delete_events[WF_SLICES] = {
+	DELETE_EVENTS(0), DELETE_EVENTS(1), DELETE_EVENTS(2), DELETE_EVENTS(3),
+	DELETE_EVENTS(4), DELETE_EVENTS(5), DELETE_EVENTS(6), DELETE_EVENTS(7)
 };
 
 static void read_event(WfScan *scan, WfEvent *event);
@@ -75,6 +90,21 @@ wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event)
 	event->priority = run->priority;
 	event->at = run->enqueued_at;
 	event->run_at = run->run_at;
+}
+
+void
+wf_event_for_caller(const WfRun *run, WfEvent *event)
+{
+	Snapshot	snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+	{
+		wf_event_of_run(run, NULL, event);
+		return;
+	}
+	snapshot = wf_callers_snapshot();
+	wf_event_of_run(run, snapshot, event);
+	UnregisterSnapshot(snapshot);
 }
 
 void
@@ -144,42 +174,46 @@ read_event(WfScan *scan, WfEvent *event)
 }
 
 bool
-wf_event_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+wf_event_peek(const pg_uuid_t *run_id, int slice, int32 seq, WfHolder *writer)
 {
 	const WfRelations *r = wf_relations();
 	ScanKeyData keys[2];
+	WfScan		scan;
+	bool		exists;
 
+	memset(writer, 0, sizeof(*writer));
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(event->seq));
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(seq));
+	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, keys, 2);
+	exists = wf_scan_next(&scan, ForwardScanDirection);
+	if (exists)
+	{
+		writer->xid = scan.dirty.xmin;
+		writer->token = scan.dirty.speculativeToken;
+		writer->inserter = true;
+	}
+	wf_scan_end(&scan);
+	return exists;
+}
+
+bool
+wf_event_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
 	for (;;)
 	{
-		TransactionId writer = InvalidTransactionId;
-		uint32		token = 0;
-		WfScan		scan;
-		bool		exists;
+		WfHolder	writer;
 
-		/* is there one, or somebody writing one? */
-		wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, keys, 2);
-		exists = wf_scan_next(&scan, ForwardScanDirection);
-		if (exists)
-		{
-			writer = scan.dirty.xmin;
-			token = scan.dirty.speculativeToken;
-		}
-		wf_scan_end(&scan);
-
-		if (!exists)
+		if (!wf_event_peek(run_id, slice, event->seq, &writer))
 		{
 			if (append(run_id, slice, event, true))
 				return true;
-			continue;
 		}
-		if (!TransactionIdIsValid(writer))
+		else if (!TransactionIdIsValid(writer.xid))
 			return false;
-		if (token != 0)
-			SpeculativeInsertionWait(writer, token);
+		else if (writer.token != 0)
+			SpeculativeInsertionWait(writer.xid, writer.token);
 		else
-			XactLockTableWait(writer, NULL, NULL, XLTW_None);
+			XactLockTableWait(writer.xid, NULL, NULL, XLTW_None);
 	}
 }
 
@@ -260,6 +294,7 @@ void
 wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
 {
 	const WfRelations *r = wf_relations();
+	Datum		values[1] = {UUIDPGetDatum(run_id)};
 	ScanKeyData key;
 	WfScan		scan;
 
@@ -278,6 +313,10 @@ wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
 		(void) append(run_id, to, &event, false);
 	}
 	wf_scan_end(&scan);
+
+	wf_spi_begin();
+	(void) wf_spi_run(&delete_events[from], values, NULL, 0);
+	wf_spi_end();
 }
 
 void

@@ -72,6 +72,16 @@ extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
 /* the same for a run at hand; where nothing has happened, as if it were queued by one */
 extern void wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event);
 
+/* the same as the caller's isolation level has it */
+extern void wf_event_for_caller(const WfRun *run, WfEvent *event);
+
+/*
+ * Is there an event with that number, or somebody writing one?  writer: who,
+ * xid invalid if it is committed or ours.
+ */
+extern bool wf_event_peek(const pg_uuid_t *run_id, int slice, int32 seq,
+						  WfHolder *writer);
+
 /*
  * Append an event.  event->seq says which: false if the run has another event
  * with that number already.  Waits for a transaction that is writing one.
@@ -86,7 +96,7 @@ extern bool wf_event_append(const pg_uuid_t *run_id, int slice,
 extern void wf_event_append_or_fail(const pg_uuid_t *run_id, int slice,
 									const WfEvent *event);
 
-/* Copy a run's events to another slice; a tombstone keeps no texts or results. */
+/* Move a run's events to another slice; a tombstone keeps no texts or results. */
 extern void wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone);
 
 /* an event to fill in that follows last */

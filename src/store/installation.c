@@ -17,7 +17,6 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -31,15 +30,6 @@
 /* columns of wf.installation */
 #define ANUM_SYSTEM_IDENTIFIER	1
 #define ANUM_DATABASE_OID		2
-
-static WfIdentity identity;
-static bool identity_known = false;
-static uint64 changes = 0;
-static Oid	table_oid = InvalidOid;
-static bool callback_registered = false;
-
-static WfIdentity read_identity(void);
-static void relation_changed(Datum arg, Oid relid);
 
 static WfStatement forget_rows = {
 	.purpose = "forget earlier installations",
@@ -105,45 +95,15 @@ static WfStatement resolve_grants = {
 	.expect = SPI_OK_INSERT,
 };
 
+/*
+ * Two rows at most, read as they are now.  Not kept: that a dump is being
+ * restored here is seen in time only if whoever is about to dispatch looks.
+ */
 WfIdentity
 wf_installation_identity(void)
 {
-	uint64		seen = changes;
-
-	if (identity_known)
-		return identity;
-
-	if (!callback_registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		callback_registered = true;
-	}
-	table_oid = get_relname_relid("installation", wf_relations()->schema);
-	identity = read_identity();
-
-	/* a change that came in while it was read leaves it unknown */
-	identity_known = seen == changes;
-	return identity;
-}
-
-/* relcache callback */
-static void
-relation_changed(Datum arg, Oid relid)
-{
-	if (OidIsValid(relid) && relid != table_oid)
-		return;
-	identity_known = false;
-	changes++;
-}
-
-/*
- * A few rows at most, read as they are now: an older snapshot's answer must
- * not be kept.
- */
-static WfIdentity
-read_identity(void)
-{
-	Relation	rel = table_open(table_oid, AccessShareLock);
+	Oid			oid = get_relname_relid("installation", wf_relations()->schema);
+	Relation	rel = table_open(oid, AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(rel)));
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
 	WfIdentity	answer = WF_IDENTITY_OURS;
@@ -187,6 +147,5 @@ wf_installation_adopt(int64 *ownerless, int64 *lost_grants)
 	*lost_grants = wf_spi_run(&count_lost_grants, NULL, NULL, 0);
 	wf_spi_run(&resolve_grants, NULL, NULL, 0);
 	wf_spi_end();
-	CacheInvalidateRelcacheByRelid(get_relname_relid("installation", wf_relations()->schema));
 	wf_workflow_changed();
 }

@@ -9,14 +9,14 @@
 typedef enum WfIdentity
 {
 	WF_IDENTITY_OURS,			/* this server, this database */
-	WF_IDENTITY_COPY,			/* this server, another database: CREATE
-								 * DATABASE ... TEMPLATE, a dump restored beside */
+	WF_IDENTITY_COPY,			/* this server, another database: a template's
+								 * copy, a dump restored beside */
 	WF_IDENTITY_FOREIGN			/* another server: restored, or upgraded */
 } WfIdentity;
 
 /*
- * Kept until wf.installation changes.  Anything but WF_IDENTITY_OURS:
- * nothing is dispatched until wf_adopt().
+ * Reads wf.installation.  Anything but WF_IDENTITY_OURS: nothing is
+ * dispatched until wf_adopt().
  */
 extern WfIdentity wf_installation_identity(void);
 

@@ -329,5 +329,5 @@ wf_queue_any(int32 workflow_id)
 	WfItem		item;
 	TimestampTz next_due;
 
-	return wf_queue_take(workflow_id, cursors, DT_NOEND - 1, 1, NULL, &item, &next_due) > 0;
+	return wf_queue_take(workflow_id, cursors, DT_NOEND, 1, NULL, &item, &next_due) > 0;
 }

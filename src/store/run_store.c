@@ -301,22 +301,6 @@ find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapsho
 	return found;
 }
 
-/*
- * What the caller sees at this moment, as its isolation level has it; at READ
- * COMMITTED with what the very command that is running has enqueued.
- */
-static Snapshot
-callers_snapshot(void)
-{
-	Snapshot	snapshot;
-
-	if (IsolationUsesXactSnapshot())
-		return RegisterSnapshot(GetActiveSnapshot());
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	snapshot->curcid = GetCurrentCommandId(false) + 1;
-	return snapshot;
-}
-
 bool
 wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun *run)
 {
@@ -325,7 +309,7 @@ wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun
 	int			hint = wf_uuid7_slice(run_id) % WF_SLICES;
 	bool		found;
 
-	snapshot = snapshot != NULL ? RegisterSnapshot(snapshot) : callers_snapshot();
+	snapshot = snapshot != NULL ? RegisterSnapshot(snapshot) : wf_callers_snapshot();
 	found = find_in_slice(hint, r->run_id[hint], run_id, snapshot, with_payload, run);
 	if (!found)
 	{
@@ -346,7 +330,7 @@ wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
 {
 	const WfRelations *r = wf_relations();
 	const WfRing *ring = wf_ring();
-	Snapshot	snapshot = callers_snapshot();
+	Snapshot	snapshot = wf_callers_snapshot();
 	bool		found = false;
 
 	wf_ring_foreach(ring, slice)
@@ -393,16 +377,30 @@ wf_run_replace(const WfRun *run)
 }
 
 void
+wf_run_take_out(const WfRun *run, WfRun *whole)
+{
+	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
+	uint64		rows = 0;
+
+	if (wf_run_find(&run->run_id, NULL, true, whole) && whole->slice == run->slice)
+	{
+		wf_spi_begin();
+		rows = wf_spi_run(&delete_run[run->slice], values, NULL, 0);
+		wf_spi_end();
+	}
+	if (rows != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not move a run that is being moved by another transaction"),
+				 errhint("Retry the transaction.")));
+}
+
+void
 wf_run_carry(const WfRun *run, int to, bool tombstone)
 {
 	WfRun		copy;
-	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
 
-	if (!wf_run_find(&run->run_id, NULL, true, &copy) || copy.slice != run->slice)
-		elog(ERROR, "run that was to be carried is gone");
-	wf_spi_begin();
-	(void) wf_spi_run(&delete_run[run->slice], values, NULL, 0);
-	wf_spi_end();
+	wf_run_take_out(run, &copy);
 
 	copy.slice = to;
 	if (tombstone)

@@ -86,6 +86,9 @@ extern bool wf_run_release_key(const WfRun *run);
 /* Give a run another payload and key settings (on_conflict => 'replace'). */
 extern bool wf_run_replace(const WfRun *run);
 
+/* Delete a run's row, to be inserted again; the answer has its payload. */
+extern void wf_run_take_out(const WfRun *run, WfRun *whole);
+
 /* Move a run's row to another slice; without its payload if a tombstone. */
 extern void wf_run_carry(const WfRun *run, int to, bool tombstone);
 

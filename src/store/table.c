@@ -135,6 +135,19 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	return inserted;
 }
 
+Snapshot
+wf_callers_snapshot(void)
+{
+	Snapshot	snapshot;
+
+	PushCopiedSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+	snapshot = GetActiveSnapshot();
+	snapshot->curcid = GetCurrentCommandId(false) + 1;
+	snapshot = RegisterSnapshot(snapshot);
+	PopActiveSnapshot();
+	return snapshot;
+}
+
 void
 wf_push_latest_snapshot(void)
 {

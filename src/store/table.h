@@ -52,6 +52,12 @@ typedef struct WfIndexEntry
 extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
 							WfIndexEntry *entries, int nentries, bool arbiter);
 
+/*
+ * What the caller sees at this moment, as its isolation level has it, and what
+ * the very command that is running has written; to be unregistered.
+ */
+extern Snapshot wf_callers_snapshot(void);
+
 /* a snapshot of what is committed now, pushed as active; pop with PopActiveSnapshot */
 extern void wf_push_latest_snapshot(void);
 

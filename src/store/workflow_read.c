@@ -50,7 +50,7 @@ enum
 static WfWorkflow *read_workflow(Oid index, ScanKey key, bool dropped_too, MemoryContext context);
 static WfWorkflow *decode(HeapTuple tuple, TupleDesc desc, MemoryContext context);
 static void decode_settings(WfWorkflow *w, const Datum *s);
-static Oid	resolve_role(Oid stored_oid, Name stored_name);
+static Oid	resolve_role(WfIdentity identity, Oid stored_oid, Name stored_name);
 static void read_grants(WfWorkflow *w, Snapshot snapshot, MemoryContext context);
 static int	decode_privileges(Datum array);
 
@@ -137,7 +137,7 @@ decode(HeapTuple tuple, TupleDesc desc, MemoryContext context)
 	w->id = DatumGetInt32(v[ID]);
 	strlcpy(w->name, TextDatumGetCString(v[NAME]), sizeof(w->name));
 	w->owner_name = *DatumGetName(v[OWNER_NAME]);
-	w->owner = resolve_role(DatumGetObjectId(v[OWNER_OID]), &w->owner_name);
+	w->owner = resolve_role(wf_installation_identity(), DatumGetObjectId(v[OWNER_OID]), &w->owner_name);
 	w->has_handler = !isnull[HANDLER_NAME];
 	if (w->has_handler)
 	{
@@ -183,9 +183,8 @@ decode_settings(WfWorkflow *w, const Datum *s)
  * means nothing until wf_adopt().
  */
 static Oid
-resolve_role(Oid stored_oid, Name stored_name)
+resolve_role(WfIdentity identity, Oid stored_oid, Name stored_name)
 {
-	WfIdentity	identity = wf_installation_identity();
 	HeapTuple	tuple;
 	Oid			role = InvalidOid;
 
@@ -208,6 +207,7 @@ resolve_role(Oid stored_oid, Name stored_name)
 static void
 read_grants(WfWorkflow *w, Snapshot snapshot, MemoryContext context)
 {
+	WfIdentity	identity = wf_installation_identity();
 	Oid			schema = wf_relations()->schema;
 	Relation	rel = table_open(get_relname_relid("workflow_grant", schema), AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -230,7 +230,7 @@ read_grants(WfWorkflow *w, Snapshot snapshot, MemoryContext context)
 		Assert(desc->natts == GRANT_COLUMNS);
 		heap_deform_tuple(tuple, desc, v, isnull);
 		name = *DatumGetName(v[GRANT_ROLE_NAME]);
-		role = resolve_role(DatumGetObjectId(v[GRANT_ROLE_OID]), &name);
+		role = resolve_role(identity, DatumGetObjectId(v[GRANT_ROLE_OID]), &name);
 		if (!OidIsValid(role) && OidIsValid(DatumGetObjectId(v[GRANT_ROLE_OID])))
 			continue;
 		if (w->ngrants == room)

@@ -183,7 +183,7 @@ static WfStatement rename_grantees = {
 };
 
 static uint64 run_change(WfStatement *statement, Datum *values, const char *nulls);
-static void bind_name(Datum *value, char *null, Name name, const char *text);
+static void bind_name(Datum *value, char *null, Name name, const char *given);
 static void bind_settings(Datum *values, char *nulls, const WfWorkflowChange *change);
 static ArrayType *privileges_array(int privileges);
 
@@ -339,11 +339,11 @@ run_change(WfStatement *statement, Datum *values, const char *nulls)
 }
 
 static void
-bind_name(Datum *value, char *null, Name name, const char *text)
+bind_name(Datum *value, char *null, Name name, const char *given)
 {
-	*null = text == NULL ? 'n' : ' ';
-	if (text != NULL)
-		namestrcpy(name, text);
+	*null = given == NULL ? 'n' : ' ';
+	if (given != NULL)
+		namestrcpy(name, given);
 	*value = NameGetDatum(name);
 }
 

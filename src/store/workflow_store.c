@@ -71,8 +71,8 @@ typedef struct NumberedEntry
 #define MAX_ABSENT 1000
 
 static MemoryContext context = NULL;	/* of all that is kept */
-static named_hash *by_name;
-static numbered_hash *by_id;
+static struct named_hash *by_name;
+static struct numbered_hash *by_id;
 static int	absent;				/* names kept that do not exist */
 static Oid	table_oid;			/* wf.workflow, when last read */
 static bool stale = true;		/* forget all before the next look-up */

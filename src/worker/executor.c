@@ -113,7 +113,10 @@ detach(int code, Datum arg)
 	ConditionVariableBroadcast(&wf_shared->exits);
 }
 
-/* OID 0 would be the bootstrap superuser. */
+/*
+ * OID 0 would be the bootstrap superuser.  The dispatcher hears of an executor
+ * that can be used, or asked to leave.
+ */
 static void
 log_in(const WfExecutorOrder *order)
 {
@@ -124,10 +127,13 @@ log_in(const WfExecutorOrder *order)
 
 	BackgroundWorkerInitializeConnectionByOid(order->dbid, order->owner, WF_LOGIN_FLAGS);
 	wf_loop_pin_role();
+	if (!wf_synchronous_commit)
+		SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", WF_EXTENSION, PGC_USERSET, PGC_S_OVERRIDE);
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	self->connected = true;
+	wake_dispatcher();
 	LWLockRelease(wf_shared->lock);
 	wf_pool_self = self;
 }

@@ -2,32 +2,22 @@
  * launcher.c
  *		The launcher: one dispatcher for each database that has the extension.
  *
- * Reads pg_database and the slots, nothing else.  Every database that accepts
- * connections and is no template gets a slot and a first visit by a
- * dispatcher; where that finds no extension, the slot is given back, and the
+ * Goes by the list of databases and the slots, nothing else.  Every database
+ * of the list gets a slot and a first visit by a dispatcher; where that finds no extension, the slot is given back, and the
  * database left alone until CREATE EXTENSION takes a slot for it again.
  * Dispatchers that end before their time come back with growing delays.
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
-#include "access/xact.h"
-#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/compat.h"
 #include "base/shmem.h"
+#include "worker/databases.h"
 #include "worker/dispatcher.h"
 #include "worker/launcher.h"
 #include "worker/loop.h"
@@ -41,17 +31,6 @@
 #define SILENCE			(600 * USECS_PER_SEC)	/* between two complaints */
 #define MAX_STARTING	4		/* visits at a time */
 
-/* A database of pg_database that may have a dispatcher. */
-typedef struct Listed
-{
-	Oid			dbid;			/* hash key */
-	NameData	name;
-	uint32		listing;		/* number of the listing it was last seen in */
-	bool		absent;			/* visited, and there was no extension */
-} Listed;
-
-static HTAB *listed = NULL;
-static uint32 listing = 0;
 static TimestampTz list_at = 0;
 static bool unvisited = false;	/* some listed database may lack a slot */
 
@@ -61,9 +40,6 @@ static TimestampTz shortage_until = 0;
 static void attach(void);
 static void detach(int code, Datum arg);
 static void list_if_due(TimestampTz now);
-static void list_databases(void);
-static void list_one(Form_pg_database database);
-static void forget_dropped(void);
 static void free_orphans(void);
 static void take_slots(void);
 static TimestampTz tend_all(TimestampTz now);
@@ -143,79 +119,9 @@ list_if_due(TimestampTz now)
 	if (!asked && !is_due(list_at, now, LIST_INTERVAL))
 		return;
 	list_at = now + LIST_INTERVAL;
-	list_databases();
+	wf_databases_list(pg_atomic_exchange_u32(&wf_shared->revisit, 0) != 0);
 	free_orphans();
 	unvisited = true;
-}
-
-static void
-list_databases(void)
-{
-	Relation	catalog;
-	TableScanDesc scan;
-	HeapTuple	tuple;
-
-	listing++;
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	catalog = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(catalog, 0, NULL);
-	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-		list_one((Form_pg_database) GETSTRUCT(tuple));
-	table_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	CommitTransactionCommand();
-
-	forget_dropped();
-}
-
-/* Templates are left alone: a session there would be in everybody's way. */
-static void
-list_one(Form_pg_database database)
-{
-	Listed	   *entry;
-	bool		found;
-
-	if (!database->datallowconn || database->datistemplate ||
-		database->datconnlimit == DATCONNLIMIT_INVALID_DB)
-		return;
-
-	if (listed == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Listed)};
-
-		listed = hash_create("pg_workflow databases", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
-	entry = hash_search(listed, &database->oid, HASH_ENTER, &found);
-	entry->name = database->datname;
-	entry->listing = listing;
-	if (!found)
-		entry->absent = false;
-}
-
-static void
-forget_dropped(void)
-{
-	HASH_SEQ_STATUS status;
-	Listed	   *entry;
-	bool		revisit = pg_atomic_exchange_u32(&wf_shared->revisit, 0) != 0;
-
-	if (listed == NULL)
-		return;
-	hash_seq_init(&status, listed);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (entry->listing != listing)
-			hash_search(listed, &entry->dbid, HASH_REMOVE, NULL);
-		else if (revisit)
-			entry->absent = false;
-	}
-}
-
-static Listed *
-find_listed(Oid dbid)
-{
-	return listed == NULL ? NULL : hash_search(listed, &dbid, HASH_FIND, NULL);
 }
 
 /*
@@ -240,36 +146,18 @@ free_orphans(void)
 	LWLockRelease(wf_shared->lock);
 }
 
-/* Give a slot to each database that is to be visited. */
 static void
 take_slots(void)
 {
 	static bool told = false;
-	HASH_SEQ_STATUS status;
-	Listed	   *entry;
-	bool		full = false;
 
 	unvisited = false;
-	if (listed == NULL)
+	if (wf_databases_take_slots() || count_starting() > 0 || told)
 		return;
-
-	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
-	hash_seq_init(&status, listed);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (!entry->absent && wf_database_find(entry->dbid) == NULL &&
-			wf_database_take(entry->dbid) == NULL)
-			full = true;
-	}
-	LWLockRelease(wf_shared->lock);
-
-	if (full && count_starting() == 0 && !told)
-	{
-		ereport(LOG,
-				(errmsg("pg_workflow serves %d databases at most, there are more",
-						WF_MAX_DATABASES)));
-		told = true;
-	}
+	told = true;
+	ereport(LOG,
+			(errmsg("pg_workflow serves %d databases at most, there are more",
+					WF_MAX_DATABASES)));
 }
 
 /* Returns when to look again at the latest. */
@@ -326,7 +214,7 @@ judge(int slot, TimestampTz now)
 	if (handles[slot] != NULL || database->evicted > 0)
 		return LEAVE;
 
-	if (find_listed(database->dbid) == NULL ||
+	if (wf_databases_find(database->dbid) == NULL ||
 		(database->no_extension && pg_atomic_read_u32(&database->work) == 0))
 	{
 		give_back(database);
@@ -352,7 +240,7 @@ tend(int slot, TimestampTz now, int *starting)
 	if (!is_due(shortage_until, now, SHORTAGE_DELAY))
 		return shortage_until;
 
-	handles[slot] = wf_dispatcher_start(slot, NameStr(find_listed(database->dbid)->name));
+	handles[slot] = wf_dispatcher_start(slot, NameStr(wf_databases_find(database->dbid)->name));
 	if (handles[slot] != NULL)
 	{
 		(*starting)++;
@@ -406,7 +294,7 @@ note_end(int slot, TimestampTz now)
 static void
 give_back(WfDatabase *database)
 {
-	Listed	   *entry = find_listed(database->dbid);
+	WfListed   *entry = wf_databases_find(database->dbid);
 
 	if (entry != NULL)
 		entry->absent = true;

@@ -429,7 +429,6 @@ SELECT lives_ok($$SELECT wf_alter_workflow('orphan', owner => 'robert', handler 
 -- ---------------------------------------------------------------------------
 SELECT wf_grant('orphan', 'carol', '{enqueue}');
 INSERT INTO wf.installation VALUES (1, 1, now());
-SELECT wf_pause('orphan');	-- has definitions read anew
 SET LOCAL ROLE robert;
 SELECT is(helper.error($$SELECT wf_enqueue('orphan')$$), '42704 detail hint', 'on another server an OID is nobody''s');
 SELECT is(helper.error($$SELECT wf_create_workflow('new')$$), '55000 detail hint', 'and none is stored');

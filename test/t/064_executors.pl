@@ -46,6 +46,7 @@ sql(q{
 	CREATE ROLE bob LOGIN;
 	CREATE TABLE seen (run uuid, who text, pid integer, setting text);
 	GRANT ALL ON seen TO PUBLIC;
+	GRANT CREATE ON SCHEMA public TO alice;
 	-- a handler that says who it is, having waited for the gate if told to
 	CREATE FUNCTION handle(payload jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 	BEGIN
@@ -188,6 +189,19 @@ ok(poll(q{SELECT count(*) = 0 FROM wf.runs WHERE state IN ('queued', 'running')}
 	'two owners share one executor');
 is(sql(q{SELECT count(*) FROM wf.runs WHERE workflow = 'b' AND state = 'completed'}),
 	11, 'and both are served');
+
+# one that does not run out of work does not keep the other waiting
+sql(q{
+	SET ROLE alice;
+	CREATE FUNCTION slow(payload jsonb) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(0.01)';
+	SELECT wf_create_workflow('slow', 'slow(jsonb)');
+	SELECT wf_enqueue('slow') FROM generate_series(1, 5000);
+});
+poll(q{SELECT count(*) > 0 FROM wf.runs WHERE workflow = 'slow' AND state = 'completed'});
+ok(is_completed(sql("SELECT wf_enqueue('b')")), 'a run of another owner gets its turn');
+cmp_ok(sql(q{SELECT count(*) FROM wf.runs WHERE workflow = 'slow' AND state = 'queued'}),
+	'>', 0, 'before the many that were there first are through');
+sql("SELECT wf_drop_workflow('slow', force => true)");
 $node->append_conf('postgresql.conf', 'pg_workflow.max_executors = 4');
 $node->reload;
 
