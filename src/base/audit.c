@@ -102,6 +102,8 @@ counters_of(Oid dbid, int32 workflow_id)
 			}
 			for (int i = 0; i < WF_LATENCY_BUCKETS; i++)
 				pg_atomic_init_u32(&c->latency[i], 0);
+			pg_atomic_init_u32(&c->gauged, 0);
+			pg_atomic_init_u64(&c->unfinished, 0);
 		}
 		LWLockRelease(wf_shared->lock);
 	}
@@ -114,8 +116,43 @@ wf_count(int32 workflow_id, WfCount what, uint64 n)
 {
 	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
 
+	if (c == NULL)
+		return;
+	pg_atomic_fetch_add_u64(&c->counts[what], n);
+	if (what == WF_COUNT_ENQUEUED)
+		pg_atomic_fetch_add_u64(&c->unfinished, n);
+	else if (what == WF_COUNT_COMPLETED || what == WF_COUNT_FAILED || what == WF_COUNT_CANCELLED)
+		pg_atomic_fetch_sub_u64(&c->unfinished, n);
+}
+
+void
+wf_count_reopened(int32 workflow_id)
+{
+	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+
 	if (c != NULL)
-		pg_atomic_fetch_add_u64(&c->counts[what], n);
+		pg_atomic_fetch_add_u64(&c->unfinished, 1);
+}
+
+/*
+ * What commits while the first caller counts may be counted twice or not at
+ * all: the limit that this is for may be overshot by concurrent calls.
+ */
+int64
+wf_count_unfinished(int32 workflow_id, int64 (*count) (int32 workflow_id))
+{
+	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+
+	if (c == NULL)
+		return count(workflow_id);
+	if (pg_atomic_read_u32(&c->gauged) == 0)
+	{
+		int64		found = count(workflow_id);
+
+		if (pg_atomic_exchange_u32(&c->gauged, 1) == 0)
+			pg_atomic_write_u64(&c->unfinished, (uint64) found);
+	}
+	return (int64) pg_atomic_read_u64(&c->unfinished);
 }
 
 void

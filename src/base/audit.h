@@ -61,6 +61,8 @@ typedef struct WfCounters
 	pg_atomic_uint64 counts[WF_COUNTS]; /* since the server started */
 	uint64		written[WF_COUNTS]; /* of these, by the dispatcher alone */
 	pg_atomic_uint32 latency[WF_LATENCY_BUCKETS];
+	pg_atomic_uint32 gauged;	/* unfinished is right from here on */
+	pg_atomic_uint64 unfinished;	/* runs that have not ended, committed ones */
 } WfCounters;
 
 extern Size wf_audit_shmem_size(void);
@@ -69,6 +71,15 @@ extern void wf_audit_shmem_init(void);
 /* Count; nothing happens without shared memory or where all places are taken. */
 extern void wf_count(int32 workflow_id, WfCount what, uint64 n);
 extern void wf_count_latency(int32 workflow_id, int64 us);
+
+/* A run that had ended has not any more. */
+extern void wf_count_reopened(int32 workflow_id);
+
+/*
+ * Runs of a workflow that have not ended; count() is called to begin with,
+ * and each time without shared memory.
+ */
+extern int64 wf_count_unfinished(int32 workflow_id, int64 (*count) (int32 workflow_id));
 
 /* Record a duplicate, and count it, as pg_workflow.audit says. */
 extern void wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,

@@ -126,6 +126,15 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 		q->enqueued++;
 }
 
+uint64
+wf_wakeup_enqueued(int32 workflow_id)
+{
+	for (Queued *q = queued; q != NULL; q = q->next)
+		if (q->workflow_id == workflow_id)
+			return q->enqueued;
+	return 0;
+}
+
 void
 wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
 {

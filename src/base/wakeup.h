@@ -21,6 +21,9 @@
  */
 extern void wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream);
 
+/* Runs of a workflow that the transaction has enqueued so far. */
+extern uint64 wf_wakeup_enqueued(int32 workflow_id);
+
 /* Call fn(arg) after commit; arg is copied.  fn must not throw. */
 #define WF_AT_COMMIT_ARG 24
 extern void wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size);

@@ -17,6 +17,8 @@
 #include "base/uuid7.h"
 #include "base/wakeup.h"
 #include "ops/enqueue.h"
+#include "ops/outcome.h"
+#include "store/queue_store.h"
 #include "store/ring.h"
 
 static void create_run(const WfRequest *request, const WfRequestItem *item,
@@ -108,6 +110,29 @@ create_run(const WfRequest *request, const WfRequestItem *item,
 	}
 }
 
+/* 54000 where max_queued runs have not ended already. */
+static void
+check_room(const WfRequest *request, const WfRequestItem *item)
+{
+	const WfWorkflow *workflow = &request->workflow;
+	int64		unfinished;
+
+	if (workflow->max_queued == 0)
+		return;
+	unfinished = wf_count_unfinished(workflow->id, wf_queue_count) +
+		(int64) wf_wakeup_enqueued(workflow->id);
+	if (unfinished >= workflow->max_queued)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many runs of workflow \"%s\" are queued", workflow->name),
+				 item->ordinal == 0 ?
+				 errdetail("%lld runs have not ended, max_queued is %d.",
+						   (long long) unfinished, workflow->max_queued) :
+				 errdetail("Item %d: %lld runs have not ended, max_queued is %d.", item->ordinal,
+						   (long long) unfinished, workflow->max_queued),
+				 errhint("Retry later, or have max_queued raised with wf_alter_workflow().")));
+}
+
 /* Insert a new run; false: its key was taken since the probe. */
 static bool
 insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
@@ -116,6 +141,7 @@ insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
 	TimestampTz now = wf_clock_now();
 	WfRun		run;
 
+	check_room(request, item);
 	if (!item->has_run_id)
 	{
 		wf_uuid7(&item->run_id, wf_ring_for_write()->current);
@@ -241,6 +267,7 @@ queue_again(const WfRun *run, WfEvent *last, TimestampTz now)
 	event.run_at = now;
 	if (!wf_event_append(&run->run_id, run->slice, &event))
 		return false;
+	wf_run_reopens(run->workflow_id);
 	wf_wakeup_queued(run->workflow_id, now, WF_STREAM_EVENT(run->slice));
 	*last = event;
 	return true;

@@ -183,6 +183,7 @@ retry_run(WfRun *run, WfEvent *last)
 		return false;			/* somebody else has just retried it */
 	if (run->key != NULL && !run->holds_key)
 		take_key_again(run);
+	wf_run_reopens(run->workflow_id);
 	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
 	return true;
 }

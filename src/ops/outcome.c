@@ -107,3 +107,16 @@ wf_run_ends(const pg_uuid_t *run_id, int32 workflow_id, char kind)
 	if (wf_shared != NULL)
 		wf_at_commit(after_end, &ended, sizeof(ended));
 }
+
+static void
+after_reopening(const void *arg)
+{
+	wf_count_reopened(*(const int32 *) arg);
+}
+
+void
+wf_run_reopens(int32 workflow_id)
+{
+	if (wf_shared != NULL)
+		wf_at_commit(after_reopening, &workflow_id, sizeof(workflow_id));
+}

@@ -24,7 +24,11 @@ extern void wf_outcome_crashed(WfEvent *event);
 /* after the commit of an event: if it has ended the run, count it and wake who waits */
 extern void wf_run_ended(const pg_uuid_t *run_id, int32 workflow_id, char kind);
 
-/* the same, when the transaction that is under way has committed */
+/*
+ * When the transaction that is under way has committed: the same, and the
+ * opposite.
+ */
+extern void wf_run_reopens(int32 workflow_id);
 extern void wf_run_ends(const pg_uuid_t *run_id, int32 workflow_id, char kind);
 
 /* delay before the attempt that follows `tries` counted ones, in microseconds */

@@ -35,6 +35,8 @@
 #define EVENT_PRIORITY 6
 #define EVENT_RUN_AT 10
 
+#define COUNT_STEP 1000
+
 /* one stream being read */
 typedef struct Reader
 {
@@ -330,4 +332,21 @@ wf_queue_any(int32 workflow_id)
 	TimestampTz next_due;
 
 	return wf_queue_take(workflow_id, cursors, DT_NOEND, 1, NULL, &item, &next_due) > 0;
+}
+
+int64
+wf_queue_count(int32 workflow_id)
+{
+	WfCursors  *cursors = palloc0(sizeof(WfCursors));
+	WfItem	   *items = palloc(sizeof(WfItem) * COUNT_STEP);
+	TimestampTz next_due;
+	int64		total = 0;
+	int			n;
+
+	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, COUNT_STEP, NULL,
+							  items, &next_due)) > 0)
+		total += n;
+	pfree(items);
+	pfree(cursors);
+	return total;
 }

@@ -53,4 +53,7 @@ extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 /* Does the workflow have a run that is queued, or being executed? */
 extern bool wf_queue_any(int32 workflow_id);
 
+/* How many there are; reads all of them. */
+extern int64 wf_queue_count(int32 workflow_id);
+
 #endif							/* WF_QUEUE_STORE_H */
