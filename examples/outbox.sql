@@ -17,6 +17,8 @@ CREATE TABLE orders (
 -- No handler: the runs wait for external workers.
 SELECT wf_create_workflow('example-order-events', key_ttl => '7 days');
 
+-- Other roles that write to the table need wf_grant('example-order-events', role),
+-- or make this SECURITY DEFINER with a search_path of its own.
 CREATE FUNCTION tell_others() RETURNS trigger
 LANGUAGE plpgsql
 AS $$

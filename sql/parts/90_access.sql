@@ -38,23 +38,22 @@ DECLARE
 	owner CONSTANT oid = (SELECT e.extowner FROM pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_workflow');
 	others text;
 BEGIN
-	SELECT string_agg(CASE WHEN o.rolname IS NULL THEN 'PUBLIC' ELSE quote_ident(o.rolname) END, ', ' ORDER BY o.rolname NULLS FIRST)
+	SELECT 'PUBLIC'
 	  INTO others
-	  FROM (SELECT NULL::name AS rolname
-			  FROM pg_namespace n
-			 CROSS JOIN aclexplode(n.nspacl) a
-			 WHERE n.oid OPERATOR(pg_catalog.=) functions
-			   AND a.grantee OPERATOR(pg_catalog.=) 0::oid
-			   AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
-			UNION ALL
-			(SELECT r.rolname
-			   FROM pg_roles r
-			  WHERE r.oid OPERATOR(pg_catalog.<>) owner
-				AND NOT r.rolsuper
-				AND NOT starts_with(r.rolname, 'pg_')
-				AND has_schema_privilege(r.oid, functions, 'CREATE')
-			  ORDER BY r.rolname
-			  LIMIT 5)) o;
+	  FROM pg_namespace n
+	 CROSS JOIN aclexplode(n.nspacl) a
+	 WHERE n.oid OPERATOR(pg_catalog.=) functions
+	   AND a.grantee OPERATOR(pg_catalog.=) 0::oid
+	   AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE';
+	IF others IS NULL THEN
+		SELECT string_agg(quote_ident(r.rolname), ', ' ORDER BY r.rolname)
+		  INTO others
+		  FROM pg_roles r
+		 WHERE r.oid OPERATOR(pg_catalog.<>) owner
+		   AND NOT r.rolsuper
+		   AND NOT starts_with(r.rolname, 'pg_')
+		   AND has_schema_privilege(r.oid, functions, 'CREATE');
+	END IF;
 	IF others IS NOT NULL THEN
 		RAISE WARNING 'other roles may create functions in the schema of pg_workflow''s functions'
 			USING DETAIL = format('In schema %I: %s. A call with untyped arguments could be led to a function of theirs.',

@@ -15,7 +15,8 @@
 #include "base/clock.h"
 #include "base/shmem.h"
 
-#define FOREVER_US (INT64CONST(1000) * 365 * USECS_PER_DAY)
+/* '1000 years' as an interval is compared: years of twelve months of 30 days */
+#define FOREVER_US (INT64CONST(1000) * MONTHS_PER_YEAR * DAYS_PER_MONTH * USECS_PER_DAY)
 
 TimestampTz
 wf_clock_now(void)

@@ -72,8 +72,8 @@ typedef struct WfDatabase
 	bool		in_order;		/* the dispatcher has left on purpose */
 	bool		no_extension;	/* looked, and the extension was not there */
 	bool		restart;		/* the dispatcher is to leave and come back */
-	int			evicted;		/* statements at work on the database itself: stay
-								 * away until it is 0 */
+	int			evicted;		/* statements at work on the database itself:
+								 * stay away until it is 0 */
 	TimestampTz next_start;		/* not before: restarts are paced */
 	int			failures;		/* starts that ended early, in a row */
 

@@ -5,7 +5,8 @@
  * Callbacks are registered once per backend; what it is to do is gathered in
  * TopTransactionContext, one entry per workflow and stream however many runs
  * are enqueued.  PREPARE TRANSACTION drops it: COMMIT PREPARED has the queues
- * read anew (ddl_hook.c).
+ * read anew (ddl_hook.c).  What a subtransaction has gathered goes with it, or
+ * to its parent.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,6 +22,7 @@
 typedef struct Queued
 {
 	struct Queued *next;
+	int			level;			/* nesting level of the transaction */
 	int32		workflow_id;
 	uint32		streams;
 	TimestampTz earliest;
@@ -30,6 +32,7 @@ typedef struct Queued
 typedef struct Action
 {
 	struct Action *next;
+	int			level;			/* nesting level of the transaction */
 	void		(*fn) (const void *arg);
 	char		arg[WF_AT_COMMIT_ARG];
 } Action;
@@ -38,6 +41,8 @@ static Queued *queued = NULL;
 static Action *actions = NULL;
 static bool committed = false;
 static bool callbacks_registered = false;
+
+static Queued *find_queued(int32 workflow_id, int level, TimestampTz earliest);
 
 static void
 post_all(void)
@@ -88,14 +93,77 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 	actions = NULL;
 }
 
+/* Entries of the newest transactions are at the head of both lists. */
+static void
+drop_level(int level)
+{
+	while (queued != NULL && queued->level >= level)
+		queued = queued->next;
+	while (actions != NULL && actions->level >= level)
+		actions = actions->next;
+}
+
+static void
+hand_to_parent(int level)
+{
+	Queued	   *q;
+
+	for (Action *a = actions; a != NULL && a->level == level; a = a->next)
+		a->level--;
+	while ((q = queued) != NULL && q->level == level)
+	{
+		Queued	   *entry;
+
+		queued = q->next;
+		entry = find_queued(q->workflow_id, level - 1, q->earliest);
+		entry->streams |= q->streams;
+		entry->earliest = Min(entry->earliest, q->earliest);
+		entry->enqueued += q->enqueued;
+	}
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
+					  SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		drop_level(GetCurrentTransactionNestLevel());
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		hand_to_parent(GetCurrentTransactionNestLevel());
+}
+
 static void
 register_callbacks(void)
 {
 	if (callbacks_registered)
 		return;
 	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
 	RegisterResourceReleaseCallback(at_resource_release, NULL);
 	callbacks_registered = true;
+}
+
+/* The entry of a workflow at a level, made if there is none. */
+static Queued *
+find_queued(int32 workflow_id, int level, TimestampTz earliest)
+{
+	Queued	  **at = &queued;
+	Queued	   *q;
+
+	for (q = queued; q != NULL && q->level >= level; q = q->next)
+	{
+		if (q->level == level && q->workflow_id == workflow_id)
+			return q;
+		if (q->level > level)
+			at = &q->next;
+	}
+	q = MemoryContextAllocZero(TopTransactionContext, sizeof(Queued));
+	q->level = level;
+	q->workflow_id = workflow_id;
+	q->earliest = earliest;
+	q->next = *at;
+	*at = q;
+	return q;
 }
 
 void
@@ -107,19 +175,7 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 		return;
 
 	register_callbacks();
-	for (q = queued; q != NULL; q = q->next)
-		if (q->workflow_id == workflow_id)
-			break;
-	if (q == NULL)
-	{
-		q = MemoryContextAlloc(TopTransactionContext, sizeof(Queued));
-		q->next = queued;
-		q->workflow_id = workflow_id;
-		q->streams = 0;
-		q->enqueued = 0;
-		q->earliest = run_at;
-		queued = q;
-	}
+	q = find_queued(workflow_id, GetCurrentTransactionNestLevel(), run_at);
 	q->streams |= (uint32) 1 << stream;
 	q->earliest = Min(q->earliest, run_at);
 	if (stream < WF_SLICES)
@@ -129,10 +185,12 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 uint64
 wf_wakeup_enqueued(int32 workflow_id)
 {
+	uint64		n = 0;
+
 	for (Queued *q = queued; q != NULL; q = q->next)
 		if (q->workflow_id == workflow_id)
-			return q->enqueued;
-	return 0;
+			n += q->enqueued;
+	return n;
 }
 
 void
@@ -142,6 +200,7 @@ wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
 
 	Assert(size <= WF_AT_COMMIT_ARG);
 	register_callbacks();
+	a->level = GetCurrentTransactionNestLevel();
 	a->fn = fn;
 	memcpy(a->arg, arg, size);
 	a->next = actions;

@@ -116,7 +116,11 @@ static WfOnConflict
 read_on_conflict(FunctionCallInfo fcinfo)
 {
 	if (PG_ARGISNULL(ARG_ON_CONFLICT))
-		wf_refuse_null("on_conflict");
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"on_conflict\""),
+				 errdetail("It is null."),
+				 errhint("Accepted values are \"return\", \"error\", \"skip\", \"replace\", \"force\".")));
 	return (WfOnConflict) wf_word_require("on_conflict", PG_GETARG_TEXT_PP(ARG_ON_CONFLICT),
 										  "return error skip replace force");
 }

@@ -54,11 +54,17 @@ static TimestampTz look_again[WF_SLICES];
 
 static bool step(int64 carry_most, int64 *removed);
 
-/* A run's key lives on when the run is purged: as a tombstone. */
+/*
+ * A run's key lives on when the run is purged, as a tombstone, but not longer
+ * than its workflow.
+ */
 static bool
 key_lives(const WfRun *run, const WfEvent *last, TimestampTz now)
 {
-	return run->holds_key && !wf_key_expired(run, last, now);
+	const WfWorkflow *workflow = wf_workflow_by_id(run->workflow_id);
+
+	return run->holds_key && workflow != NULL && !workflow->dropped &&
+		!wf_key_expired(run, last, now);
 }
 
 static bool
@@ -218,12 +224,20 @@ wf_expire_in_background(void)
 	return more;
 }
 
+static bool
+is_over(const WfRun *run, void *arg)
+{
+	const Walk *w = arg;
+
+	return look_at(run, arg) && w->kept == 0;
+}
+
 /*
  * Is everything in the current slice over?  Then a call by hand need not wait
  * for the slice to fill up.
  */
 static bool
-current_is_over(int64 limit, TimestampTz now)
+current_is_over(TimestampTz now)
 {
 	const WfRing *ring = wf_ring();
 	int			slice = ring->current;
@@ -233,8 +247,8 @@ current_is_over(int64 limit, TimestampTz now)
 	if (ring->state[(slice + 1) % WF_SLICES] != WF_SLICE_EMPTY)
 		return false;
 	begin_walk(slice, false, now);
-	over = wf_run_walk(slice, &walk.next, limit, look_at, &walk) &&
-		!walk.unfinished && walk.kept == 0 && walk.runs_over > 0;
+	over = wf_run_walk(slice, &walk.next, PG_INT64_MAX, is_over, &walk) &&
+		walk.runs_over > 0;
 	walk = saved;
 	return over;
 }
@@ -263,7 +277,7 @@ wf_expire(PG_FUNCTION_ARGS)
 
 	memset(&walk, 0, sizeof(walk));
 	memset(look_again, 0, sizeof(look_again));
-	if (current_is_over(max_rows, now))
+	if (current_is_over(now))
 		(void) wf_ring_turn(now);
 	while (removed < max_rows && step(max_rows, &removed))
 		CHECK_FOR_INTERRUPTS();

@@ -35,6 +35,7 @@ typedef struct Worker
 #define MAX_WORKERS (1 + WF_MAX_DATABASES + WF_MAX_EXECUTORS)
 
 static int	collect(Worker *workers);
+static void collect_dispatcher(WfDatabase *database, Worker *worker);
 static void collect_executor(WfExecutor *executor, Worker *worker);
 static void put_worker(ReturnSetInfo *rsinfo, const Worker *worker);
 
@@ -61,21 +62,16 @@ collect(Worker *workers)
 
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	if (wf_shared->launcher_pid != 0)
-		workers[n++] = (Worker)
 	{
-		.pid = wf_shared->launcher_pid, .kind = "launcher",
-			.since = wf_shared->launcher_since
-	};
+		workers[n].pid = wf_shared->launcher_pid;
+		workers[n].kind = "launcher";
+		workers[n].since = wf_shared->launcher_since;
+		n++;
+	}
 	for (int i = 0; i < WF_MAX_DATABASES; i++)
 	{
-		WfDatabase *database = &wf_shared->databases[i];
-
-		if (database->dispatcher_pid != 0)
-			workers[n++] = (Worker)
-		{
-			.pid = database->dispatcher_pid, .kind = "dispatcher",
-				.dbid = database->dbid, .since = database->dispatcher_since
-		};
+		if (wf_shared->databases[i].dispatcher_pid != 0)
+			collect_dispatcher(&wf_shared->databases[i], &workers[n++]);
 	}
 	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
 	{
@@ -84,6 +80,15 @@ collect(Worker *workers)
 	}
 	LWLockRelease(wf_shared->lock);
 	return n;
+}
+
+static void
+collect_dispatcher(WfDatabase *database, Worker *worker)
+{
+	worker->pid = database->dispatcher_pid;
+	worker->kind = "dispatcher";
+	worker->dbid = database->dbid;
+	worker->since = database->dispatcher_since;
 }
 
 /* since: of the run, or of the process where it executes none. */

@@ -174,7 +174,7 @@ wf_outstanding_remove(const WfItem *item)
 	if (hash_search(outstanding, &item->run_id, HASH_REMOVE, NULL) == NULL)
 		return;
 	queue->outstanding--;
-	if (queue->ready_at == DT_NOEND)
+	if (wf_cursors_reread_skipped(queue->cursors) || queue->ready_at == DT_NOEND)
 		queue->ready_at = 0;	/* it may have been at max_running */
 }
 

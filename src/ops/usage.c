@@ -55,6 +55,7 @@ static void change_usage(FunctionCallInfo fcinfo, bool is_grant, const char *fun
 static void find_members(Members *members);
 static void add_function(Members *members, Oid function);
 static void add_relation(Members *members, Oid relation);
+static void notice_schema(Oid role);
 static void run_grant(bool is_grant, ObjectType type, List *objects,
 					  const char *privilege, Oid role);
 
@@ -99,6 +100,25 @@ change_usage(FunctionCallInfo fcinfo, bool is_grant, const char *function)
 	run_grant(is_grant, OBJECT_TABLE, members.views, "select", role);
 	run_grant(is_grant, OBJECT_ROUTINE, members.functions, "execute", role);
 	wf_restore_user(&state);
+	if (is_grant)
+		notice_schema(role);
+}
+
+/* The schema of the functions is not ours to grant. */
+static void
+notice_schema(Oid role)
+{
+	Oid			schema = wf_relations()->functions;
+
+	if (DatumGetBool(DirectFunctionCall3(has_schema_privilege_id_id, ObjectIdGetDatum(role),
+										 ObjectIdGetDatum(schema),
+										 CStringGetTextDatum("USAGE"))))
+		return;
+	ereport(NOTICE,
+			(errmsg("role \"%s\" can't reach the functions yet", GetUserNameFromId(role, false)),
+			 errdetail("It lacks USAGE on schema \"%s\".", get_namespace_name(schema)),
+			 errhint("GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(get_namespace_name(schema)),
+					 quote_identifier(GetUserNameFromId(role, false)))));
 }
 
 /* Read the extension's members from pg_depend. */

@@ -115,6 +115,7 @@ wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *ev
 	WfScan		scan;
 
 	memset(event, 0, sizeof(*event));
+	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
 	if (snapshot == NULL)
 		snapshot = SnapshotSelf;
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));

@@ -161,6 +161,7 @@ static bool
 read_priority(Reader *reader, int32 priority)
 {
 	WfPosition *position = position_of(reader, priority);
+	struct WfStream *stream = reader->stream;
 	WfScan		scan;
 
 	begin_entries(reader, priority, position->run_at, &scan);
@@ -180,9 +181,13 @@ read_priority(Reader *reader, int32 priority)
 		}
 		if (compare_entry(run_at, &run_id, position) <= 0)
 			continue;
-		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]) &&
-			(reader->skip == NULL || !reader->skip(&run_id)))
-			reader->n++;
+		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]))
+		{
+			if (reader->skip == NULL || !reader->skip(&run_id))
+				reader->n++;
+			else if (reader->events && (stream->skipped == 0 || run_at < stream->skipped))
+				stream->skipped = run_at;
+		}
 		position->run_at = run_at;
 		position->run_id = run_id;
 	}
@@ -274,6 +279,24 @@ wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
 			}
 		}
 	}
+}
+
+bool
+wf_cursors_reread_skipped(WfCursors *cursors)
+{
+	bool		any = false;
+
+	for (int s = WF_SLICES; s < WF_STREAMS; s++)
+	{
+		TimestampTz skipped = cursors->streams[s].skipped;
+
+		if (skipped == 0)
+			continue;
+		cursors->streams[s].skipped = 0;
+		wf_cursors_rewind(cursors, skipped, (uint32) 1 << s);
+		any = true;
+	}
+	return any;
 }
 
 int

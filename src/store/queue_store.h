@@ -29,6 +29,7 @@ typedef struct WfCursors
 	struct WfStream
 	{
 		TimestampTz idle_until; /* nothing is due before; 0: look */
+		TimestampTz skipped;	/* first of the events that were skipped; 0: none */
 		WfPosition	positions[WF_POSITIONS];
 		int			oldest;		/* position to be given up next */
 	}			streams[WF_STREAMS];
@@ -36,6 +37,12 @@ typedef struct WfCursors
 
 /* New entries from run_at on: go back to them. */
 extern void wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams);
+
+/*
+ * Go back to the events that were skipped: the run may have been queued again
+ * before its reader had noticed that its attempt is over.  True: there are any.
+ */
+extern bool wf_cursors_reread_skipped(WfCursors *cursors);
 
 /* Have an entry that was taken taken again. */
 extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);

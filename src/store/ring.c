@@ -166,6 +166,14 @@ set_state(int slice, const char *state, TimestampTz opened, TimestampTz sealed)
 	wf_spi_run(&store_state, values, nulls, 0);
 }
 
+/* To the others when we commit, to ourselves now. */
+static void
+tell_change(Oid slice)
+{
+	CacheInvalidateRelcacheByRelid(slice);
+	CommandCounterIncrement();
+}
+
 bool
 wf_ring_turn(TimestampTz now)
 {
@@ -185,7 +193,7 @@ wf_ring_turn(TimestampTz now)
 	set_state(old.current, "sealed", old.opened_at[old.current], now);
 	set_state(next, "current", now, 0);
 	wf_spi_end();
-	CacheInvalidateRelcacheByRelid(r->slice);
+	tell_change(r->slice);
 	return true;
 }
 
@@ -204,6 +212,6 @@ wf_ring_empty(int slice)
 	wf_spi_run(&truncate_slice[slice], NULL, NULL, 0);
 	set_state(slice, "empty", 0, 0);
 	wf_spi_end();
-	CacheInvalidateRelcacheByRelid(r->slice);
+	tell_change(r->slice);
 	return true;
 }

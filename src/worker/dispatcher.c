@@ -12,13 +12,18 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "ops/dispatch.h"
 #include "ops/pool.h"
 #include "store/relations.h"
@@ -32,7 +37,18 @@ typedef struct Order
 	uint32		generation;
 } Order;
 
+/* what a look around finds */
+typedef enum Sight
+{
+	OURS,						/* dispatch; the extension is locked */
+	HELD,						/* a copy: nothing is dispatched */
+	BUSY						/* somebody is dropping the extension */
+} Sight;
+
+#define DDL_DELAY 100			/* ms until we look again */
+
 static WfDatabase *mine = NULL;
+static LOCKTAG extension_lock;
 
 static void attach(int slot);
 static void detach(int code, Datum arg);
@@ -40,7 +56,9 @@ static void name_database_in_errors(void);
 static void turn(MemoryContext context);
 static void leave_if_told(void);
 static void leave(bool no_extension) pg_attribute_noreturn();
-static bool look_around(void);
+static Sight look_around(void);
+static bool lock_extension(Oid extension);
+static void unlock_extension(void);
 static void mark_ready(void);
 
 BackgroundWorkerHandle *
@@ -154,7 +172,7 @@ name_database_in_errors(void)
 static void
 turn(MemoryContext context)
 {
-	static bool held = true;
+	static bool away = true;
 	TimestampTz next = DT_NOEND;
 	bool		told;
 
@@ -164,15 +182,23 @@ turn(MemoryContext context)
 	MemoryContextSwitchTo(context);
 	wf_loop_report("dispatching");
 	told = pg_atomic_exchange_u32(&mine->work, 0) != 0;
-	if (look_around())
+	switch (look_around())
 	{
-		if (told || held)
-			pg_atomic_write_u32(&mine->work, 1);
-		held = false;
-		next = wf_dispatch_turn();
+		case OURS:
+			if (told || away)
+				pg_atomic_write_u32(&mine->work, 1);
+			away = false;
+			next = wf_dispatch_turn();
+			unlock_extension();
+			break;
+		case HELD:
+			away = true;
+			break;
+		case BUSY:
+			away = true;
+			next = TimestampTzPlusMilliseconds(wf_clock_now(), DDL_DELAY);
+			break;
 	}
-	else
-		held = true;
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	MemoryContextReset(context);
@@ -191,13 +217,9 @@ leave_if_told(void)
 		leave(false);
 }
 
-/* Executors are left without their tables where the extension has gone. */
 static void
 leave(bool no_extension)
 {
-	if (no_extension)
-		wf_pool_stop_all();
-
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	mine->in_order = true;
 	mine->no_extension = no_extension;
@@ -206,39 +228,70 @@ leave(bool no_extension)
 }
 
 /*
- * Is the extension here, and its queue this database's own?  Ends the process
- * where it is not here, or no longer the one that we have served so far:
- * nothing that we remember holds for another.
+ * Is the extension here, and its queue this database's own?  If so, keep the
+ * extension from being dropped during the turn.  Ends the process where it is
+ * not here, or no longer the one that we have served so far: nothing that we
+ * remember holds for another.
  */
-static bool
+static Sight
 look_around(void)
 {
-	static Oid	extension = InvalidOid;
-	const WfRelations *relations;
+	static Oid	served = InvalidOid;
+	MemoryContext context = CurrentMemoryContext;
+	Sight		sight = BUSY;
 	Oid			found;
-	bool		ours;
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	relations = wf_relations_if_any();
-	found = relations != NULL ? relations->extension : InvalidOid;
-	ours = OidIsValid(found) && wf_identity_matches();
+	found = get_extension_oid(WF_EXTENSION, true);
+	if (OidIsValid(found) && (served == found || !OidIsValid(served)) &&
+		lock_extension(found))
+	{
+		(void) wf_relations();
+		sight = wf_identity_matches() ? OURS : HELD;
+		if (sight == HELD)
+			unlock_extension();
+	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 
-	if (!OidIsValid(found))
-		leave(true);
-	if (!OidIsValid(extension))
-	{
-		extension = found;
-		mark_ready();
-	}
-	else if (extension != found)
+	if (!OidIsValid(found) || (OidIsValid(served) && served != found))
 	{
 		wf_pool_stop_all();
-		leave(false);
+		leave(!OidIsValid(found));
 	}
-	return ours;
+	if (sight != BUSY && !OidIsValid(served))
+	{
+		served = found;
+		mark_ready();
+	}
+	return sight;
+}
+
+/*
+ * Lock the extension against DROP, for the session: the turn has transactions
+ * of its own.  False: somebody is dropping it, or has; we do not stand in the
+ * queue with them.
+ */
+static bool
+lock_extension(Oid extension)
+{
+	SET_LOCKTAG_OBJECT(extension_lock, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&extension_lock, AccessShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+
+	AcceptInvalidationMessages();
+	if (get_extension_oid(WF_EXTENSION, true) == extension)
+		return true;
+	unlock_extension();
+	return false;
+}
+
+static void
+unlock_extension(void)
+{
+	LockRelease(&extension_lock, AccessShareLock, true);
 }
 
 /* The launcher waits for this before it starts many more. */

@@ -42,6 +42,7 @@ static void detach(int code, Datum arg);
 static void list_if_due(TimestampTz now);
 static void free_orphans(void);
 static void take_slots(void);
+static bool all_ready(void);
 static TimestampTz tend_all(TimestampTz now);
 static int	count_starting(void);
 static TimestampTz tend(int slot, TimestampTz now, int *starting);
@@ -146,18 +147,31 @@ free_orphans(void)
 	LWLockRelease(wf_shared->lock);
 }
 
+/* Too few slots are no news while some are taken for a first visit only. */
 static void
 take_slots(void)
 {
 	static bool told = false;
 
 	unvisited = false;
-	if (wf_databases_take_slots() || count_starting() > 0 || told)
+	if (wf_databases_take_slots() || told || !all_ready())
 		return;
 	told = true;
 	ereport(LOG,
 			(errmsg("pg_workflow serves %d databases at most, there are more",
 					WF_MAX_DATABASES)));
+}
+
+static bool
+all_ready(void)
+{
+	bool		all = true;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int slot = 0; slot < WF_MAX_DATABASES; slot++)
+		all &= wf_shared->databases[slot].ready;
+	LWLockRelease(wf_shared->lock);
+	return all;
 }
 
 /* Returns when to look again at the latest. */

@@ -45,7 +45,8 @@ static const Setting pinned[] = {
 	{"session_replication_role", "origin"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_deferrable", "off"},
-	{"synchronous_commit", "off"},	/* what must be on disk is flushed by ForceSyncCommit */
+	{"synchronous_commit", "off"},	/* what must be on disk is flushed by
+									 * ForceSyncCommit */
 	{"lock_timeout", "0"},
 	{"statement_timeout", "0"},
 	{"transaction_timeout", "0"},

@@ -18,7 +18,7 @@ BEGIN
 	RETURN jsonb_build_object('did', payload);
 END
 $$;
-SELECT wf_create_workflow('enq', NULL);
+SELECT wf_create_workflow('enq');
 SELECT wf_create_workflow('enq.do', 'enqueue_handler(jsonb)', max_attempts => 1);
 
 -- ---------------------------------------------------------------------------
@@ -115,7 +115,7 @@ BEGIN;
 SELECT pg_temp.name(run_id) AS run, created, state, attempt FROM wf_submit('enq', '1', 'own');
 SELECT pg_temp.name(run_id) AS run, created, state, attempt FROM wf_submit('enq', '1', 'own');
 SAVEPOINT s;
-SELECT wf_enqueue('enq', '2', 'own') IS NULL;
+SELECT pg_temp.refusal($$SELECT wf_enqueue('enq', '2', 'own')$$);
 ROLLBACK TO s;
 SELECT count(DISTINCT wf_enqueue('enq', '1', 'statement')) FROM generate_series(1, 10);
 SELECT (wf_handle(wf_enqueue('enq', '1', 'statement'))).state;
@@ -231,11 +231,10 @@ SELECT wf_find('enq.anchor', 'k');
 -- when it expires
 SELECT wf_cancel(wf_enqueue('enq', '1', 'ttl ' || ttl, key_ttl => ttl::interval))
   FROM unnest('{1 day,1 month,999 years,1000 years,5000 years}'::text[]) ttl;
-SELECT k.key, CASE WHEN isfinite(k.expires_at) THEN k.expires_at = h.finished_at + extract(epoch FROM t.ttl::interval) * interval '1 second' END AS by_the_ttl
+SELECT k.key, CASE WHEN isfinite(k.expires_at) THEN k.expires_at = (h.finished_at AT TIME ZONE 'UTC' + t.ttl::interval) AT TIME ZONE 'UTC' END AS by_the_ttl
   FROM unnest('{1 day,1 month,999 years,1000 years,5000 years}'::text[]) WITH ORDINALITY t(ttl, n)
   JOIN wf.keys k ON k.key = 'ttl ' || t.ttl, wf_handle(k.run_id) h
- WHERE k.workflow = 'enq' AND t.ttl <> '999 years' ORDER BY t.n;
-SELECT k.key, isfinite(k.expires_at) FROM wf.keys k WHERE k.key LIKE 'ttl % years' ORDER BY key;
+ WHERE k.workflow = 'enq' ORDER BY t.n;
 SELECT wf_alter_workflow('enq.anchor', key_ttl => '1000 years');
 SELECT wf_cancel(wf_enqueue('enq.anchor', '1', 'for ever'));
 SELECT expires_at FROM wf.keys WHERE workflow = 'enq.anchor' AND key = 'for ever';
@@ -251,13 +250,12 @@ SELECT ordinal, pg_temp.name(run_id) AS run, created
   FROM wf_enqueue_many('enq', '{4,5,2,1}', '{a,new,c,b}');
 SELECT ordinal, pg_temp.name(run_id) AS run, created FROM wf_enqueue_many('enq', '{1,2}');
 -- they start in their order
-SELECT array_agg(ordinal ORDER BY r.run_at, r.run_id) AS starts
-  FROM wf_enqueue_many('enq', array_fill('{}'::jsonb, '{9}'), '{o1,o2,o3,o4,o5,o6,o7,o8,o9}') m JOIN wf.runs r USING (run_id);
+SELECT count(*) FROM wf_enqueue_many('enq', array_fill('{}'::jsonb, '{9}'), '{o1,o2,o3,o4,o5,o6,o7,o8,o9}');
 SELECT array_agg(substr(key, 2) ORDER BY run_at, run_id) AS starts FROM wf.runs WHERE key ~ '^o[1-9]';
 -- the other arguments are for all of them
 SELECT ordinal, created FROM wf_enqueue_many('enq', '{1,2}', '{p,q}', 'infinity', 3, '0');
 SELECT key, run_at, priority FROM wf.runs WHERE key IN ('p', 'q') ORDER BY key;
-SELECT ordinal, pg_temp.name(run_id) = 'run 0' AS run, created FROM wf_enqueue_many('enq', '{1,1,1}', '{p,r,r}', on_conflict => 'skip');
+SELECT ordinal, run_id IS NULL AS skipped, created FROM wf_enqueue_many('enq', '{1,1,1}', '{p,r,r}', on_conflict => 'skip');
 SELECT ordinal, created FROM wf_enqueue_many('enq', '{6,7}', '{f,f}', on_conflict => 'force');
 SELECT payload FROM wf.runs WHERE run_id = wf_find('enq', 'f');
 SELECT ordinal, created FROM wf_enqueue_many('enq', '{6,7,8}', '{g,g,g}', on_conflict => 'replace');
