@@ -205,6 +205,21 @@ sql("SELECT wf_drop_workflow('slow', force => true)");
 $node->append_conf('postgresql.conf', 'pg_workflow.max_executors = 4');
 $node->reload;
 
+# --- the dispatcher's memory --------------------------------------------------
+
+SKIP:
+{
+	my $dispatcher = sql(q{SELECT pid FROM wf.workers WHERE kind = 'dispatcher'});
+	skip 'no /proc here', 1 unless -r "/proc/$dispatcher/status";
+	my $memory = sub {
+		sql(q{SELECT wf_enqueue('a') FROM generate_series(1, 1500)});
+		poll(q{SELECT count(*) = 0 FROM wf.runs WHERE state IN ('queued', 'running')});
+		return slurp_file("/proc/$dispatcher/status") =~ /RssAnon:\s+(\d+)/ ? $1 : 0;
+	};
+	my $before = $memory->();
+	cmp_ok($memory->() - $before, '<', 1000, 'does not grow with the number of runs (kB)');
+}
+
 # --- settings of the owner ----------------------------------------------------
 
 sql("ALTER ROLE alice SET my.setting = 'new'");

@@ -1,0 +1,47 @@
+# A standby has the extension but no processes, until it is promoted.
+
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', slurp_file('test/pg_workflow.conf'));
+$primary->start;
+$primary->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION pg_workflow;
+	CREATE FUNCTION prove(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $1';
+	SELECT wf_create_workflow('prove', 'prove(jsonb)');
+	SELECT wf_pause('prove');
+	SELECT wf_enqueue('prove') FROM generate_series(1, 3);
+});
+
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby);
+
+my $processes = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type ~ '^pg_workflow'};
+is($standby->safe_psql('postgres', $processes), 0, 'a standby has no processes');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM wf.workers'),
+	0, 'nor does wf.workers show any');
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM wf.runs WHERE state = 'queued'}),
+	3, 'its views answer');
+
+$primary->stop;
+$standby->promote;
+ok( $standby->poll_query_until(
+		'postgres',
+		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_workflow dispatcher'}),
+	'they start when it is promoted');
+$standby->safe_psql('postgres', q{SELECT wf_resume('prove')});
+ok( $standby->poll_query_until(
+		'postgres', q{SELECT count(*) = 3 FROM wf.runs WHERE state = 'completed'}),
+	'and execute what was queued on the primary');
+
+$standby->stop;
+done_testing();
