@@ -114,7 +114,8 @@ format:
 format-check:
 	@PG_CONFIG='$(PG_CONFIG)' test/tools/indent --check
 
-demo:
+demo: setup
+	@PG_CONFIG='$(PG_CONFIG)' test/run --install
 	@PG_CONFIG='$(PG_CONFIG)' demo/run
 
 bench:

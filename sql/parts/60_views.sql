@@ -2,7 +2,9 @@
 -- Views
 --
 -- Each shows what the caller may see, by a list of workflows that is made
--- once per query.  All are security barriers.
+-- once per query.  All are security barriers.  Names and keys, which are
+-- compared byte by byte, are shown in the default collation, so that they can
+-- be joined to other columns.
 -- ---------------------------------------------------------------------------
 
 CREATE FUNCTION wf.readable_workflows()
@@ -76,8 +78,8 @@ COMMENT ON VIEW wf.run_state IS 'every stored run with its last event; for the o
 
 CREATE VIEW wf.runs WITH (security_barrier) AS
 SELECT r.run_id,
-	   w.name AS workflow,
-	   r.key,
+	   w.name COLLATE "default" AS workflow,
+	   r.key COLLATE "default" AS key,
 	   r.payload,
 	   CASE WHEN r.kind OPERATOR(pg_catalog.=) 'c' THEN 'completed'
 			WHEN r.kind OPERATOR(pg_catalog.=) 'f' THEN 'failed'
@@ -125,8 +127,8 @@ SELECT e.run_id,
 COMMENT ON VIEW wf.attempts IS 'ended attempts of the runs that one may read';
 
 CREATE VIEW wf.keys WITH (security_barrier) AS
-SELECT w.name AS workflow,
-	   r.key,
+SELECT w.name COLLATE "default" AS workflow,
+	   r.key COLLATE "default" AS key,
 	   r.run_id,
 	   CASE WHEN NOT t.terminal THEN
 			CASE WHEN r.kind OPERATOR(pg_catalog.=) ANY ('{s,h}') OR wf.executing_attempt(r.run_id) IS NOT NULL
@@ -153,7 +155,7 @@ SELECT w.name AS workflow,
 COMMENT ON VIEW wf.keys IS 'live idempotency keys of the workflows that one may read; expires_at is NULL while the run has not ended';
 
 CREATE VIEW wf.workflows WITH (security_barrier) AS
-SELECT w.name,
+SELECT w.name COLLATE "default" AS name,
 	   coalesce(o.rolname, w.owner_name) AS owner,
 	   CASE WHEN w.handler_name IS NOT NULL
 			THEN pg_catalog.format('%I.%I(jsonb)', w.handler_schema, w.handler_name) END AS handler,
@@ -190,7 +192,7 @@ SELECT l.pid,
 	   l.kind,
 	   l.database,
 	   l.owner::regrole AS owner,
-	   w.name AS workflow,
+	   w.name COLLATE "default" AS workflow,
 	   l.run_id,
 	   l.since
   FROM wf.workers_list() l
@@ -229,8 +231,8 @@ COMMENT ON FUNCTION wf.unwritten_counters() IS 'for the views: counts that are s
 
 CREATE VIEW wf.duplicates WITH (security_barrier) AS
 SELECT d.at,
-	   w.name AS workflow,
-	   d.key,
+	   w.name COLLATE "default" AS workflow,
+	   d.key COLLATE "default" AS key,
 	   d.run_id,
 	   CASE d.outcome WHEN 'r' THEN 'returned' WHEN 's' THEN 'skipped' WHEN 'a' THEN 'resumed'
 			WHEN 'p' THEN 'replaced' WHEN 'e' THEN 'error' ELSE 'mismatch' END AS outcome,
@@ -243,7 +245,7 @@ SELECT d.at,
 		 UNION ALL
 		SELECT u.at, u.workflow_id, u.run_id, u.outcome, a.rolname,
 			   u.application_name, u.client_addr::inet,
-			   (SELECT r.key FROM wf.run r WHERE r.run_id OPERATOR(pg_catalog.=) u.run_id)
+			   (SELECT r.key COLLATE "default" FROM wf.run r WHERE r.run_id OPERATOR(pg_catalog.=) u.run_id)
 		  FROM wf.unwritten_duplicates() u
 		  LEFT JOIN pg_catalog.pg_roles a ON a.oid OPERATOR(pg_catalog.=) u.role) d
   JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) d.workflow_id
@@ -252,7 +254,7 @@ SELECT d.at,
 COMMENT ON VIEW wf.duplicates IS 'calls that found their idempotency key taken, of the workflows that one may read';
 
 CREATE VIEW wf.stats WITH (security_barrier) AS
-SELECT w.name AS workflow,
+SELECT w.name COLLATE "default" AS workflow,
 	   coalesce(c.enqueued, 0) OPERATOR(pg_catalog.+) coalesce(u.enqueued, 0) AS enqueued,
 	   coalesce(c.duplicates, 0) OPERATOR(pg_catalog.+) coalesce(u.duplicates, 0) AS duplicates,
 	   coalesce(c.mismatches, 0) OPERATOR(pg_catalog.+) coalesce(u.mismatches, 0) AS mismatches,
