@@ -275,6 +275,20 @@ keep_suspects_apart(WfQueue *queue, const WfItem *items, int n, const Batch *bat
 	return keep;
 }
 
+/* Executors are started, and others retired, only for a run that is there. */
+static bool
+anything_due(WfQueue *queue, TimestampTz now)
+{
+	WfItem		item;
+
+	if (wf_queue_take(queue->workflow_id, queue->cursors, now, 1, wf_outstanding_has,
+					  &item, &queue->ready_at) == 0)
+		return false;
+	wf_cursors_put_back(queue->cursors, &item);
+	queue->ready_at = now;
+	return true;
+}
+
 /* Read what is due of one workflow into a batch; false: not now. */
 static bool
 serve(WfQueue *queue, TimestampTz now, List **batches)
@@ -293,7 +307,7 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 		queue->ready_at = DT_NOEND; /* until told, or one of them ends */
 		return false;
 	}
-	if (held_back(*batches, now, &limit) ||
+	if (held_back(*batches, now, &limit) || !anything_due(queue, now) ||
 		(batch = find_room(workflow->owner, batches, &room)) == NULL)
 		return false;
 

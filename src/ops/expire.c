@@ -54,17 +54,19 @@ static TimestampTz look_again[WF_SLICES];
 
 static bool step(int64 carry_most, int64 *removed);
 
-/*
- * A run's key lives on when the run is purged, as a tombstone, but not longer
- * than its workflow.
- */
+static bool
+is_dropped(int32 workflow_id)
+{
+	const WfWorkflow *workflow = wf_workflow_by_id(workflow_id);
+
+	return workflow == NULL || workflow->dropped;
+}
+
+/* A run's key lives on when the run is purged: as a tombstone. */
 static bool
 key_lives(const WfRun *run, const WfEvent *last, TimestampTz now)
 {
-	const WfWorkflow *workflow = wf_workflow_by_id(run->workflow_id);
-
-	return run->holds_key && workflow != NULL && !workflow->dropped &&
-		!wf_key_expired(run, last, now);
+	return run->holds_key && !wf_key_expired(run, last, now);
 }
 
 static bool
@@ -74,6 +76,13 @@ look_at(const WfRun *run, void *arg)
 	WfEvent		last;
 	bool		purged;
 
+	/* nothing of a dropped workflow is started or shown any more */
+	if (is_dropped(run->workflow_id))
+	{
+		w->runs_over++;
+		w->over += run->holds_key ? 2 : 1;
+		return true;
+	}
 	wf_event_of_run(run, NULL, &last);
 	if (!wf_state_is_terminal(wf_event_state(&last)))
 	{
