@@ -70,11 +70,7 @@ sql(q{
 
 # --- started on need, gone when idle ------------------------------------------
 
-TODO:
-{
-	local $TODO = 'the dispatcher starts an executor before it knows of a run';
-	is(scalar executors(), 0, 'no executor before there is a run');
-}
+is(scalar executors(), 0, 'no executor before there is a run');
 is_completed(sql("SELECT wf_enqueue('a')"));
 is_completed(sql("SELECT wf_enqueue('b')"));
 is(sql('SELECT string_agg(who, E\'\n\' ORDER BY who) FROM seen'),
