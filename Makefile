@@ -118,12 +118,6 @@ demo: setup
 	@PG_CONFIG='$(PG_CONFIG)' test/run --install
 	@PG_CONFIG='$(PG_CONFIG)' demo/run
 
-bench:
-	@PG_CONFIG='$(PG_CONFIG)' bench/run
-
-bench-quick:
-	@PG_CONFIG='$(PG_CONFIG)' bench/run --quick
-
 help:
 	@echo 'make                build; WERROR=1, with_llvm=no, PG_CONFIG=...'
 	@echo 'make install        install into the server of PG_CONFIG'
@@ -134,10 +128,9 @@ help:
 	@echo 'make cassert        build a server with assertions, for make test PG_CONFIG=...'
 	@echo 'make format         indent the C code as PostgreSQL does; format-check only looks'
 	@echo 'make demo           show what it does'
-	@echo 'make bench          measure; bench-quick for a first idea'
 	@echo 'make clean          remove what was built'
 
-.PHONY: FORCE setup test test-long cassert format format-check demo bench bench-quick help \
+.PHONY: FORCE setup test test-long cassert format format-check demo help \
 	postgres-is-missing remove-old-bitcode
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all

@@ -10,11 +10,11 @@
 #define WF_VERSION			"0.1"	/* the SQL objects this library serves */
 #define WF_SCHEMA			"wf"
 
-#define WF_MAX_KEY			512		/* bytes of a key */
-#define WF_MAX_NAME			200		/* bytes of a workflow's name */
+#define WF_MAX_KEY			512 /* bytes of a key */
+#define WF_MAX_NAME			200 /* bytes of a workflow's name */
 #define WF_MAX_ERROR_TEXT	8192	/* bytes of an error text that are kept */
 
-#define WF_SLICES			8		/* slices of wf.run and wf.event */
+#define WF_SLICES			8	/* slices of wf.run and wf.event */
 
 /* SQLSTATEs of our own, class WF */
 #define ERRCODE_WF_PAYLOAD_MISMATCH MAKE_SQLSTATE('W', 'F', '0', '0', '1')

@@ -32,8 +32,8 @@ typedef struct Ring
 } Ring;
 
 static Ring *ring = NULL;
-static HTAB *counters = NULL;	/* entries are added under WfShared.lock, never
-								 * removed; their fields are atomic */
+static HTAB *counters = NULL;	/* entries are added under WfShared.lock,
+								 * never removed; their fields are atomic */
 
 static HASHCTL
 counters_layout(void)

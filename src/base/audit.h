@@ -62,7 +62,8 @@ typedef struct WfCounters
 	uint64		written[WF_COUNTS]; /* of these, by the dispatcher alone */
 	pg_atomic_uint32 latency[WF_LATENCY_BUCKETS];
 	pg_atomic_uint32 gauged;	/* unfinished is right from here on */
-	pg_atomic_uint64 unfinished;	/* runs that have not ended, committed ones */
+	pg_atomic_uint64 unfinished;	/* runs that have not ended, committed
+									 * ones */
 } WfCounters;
 
 extern Size wf_audit_shmem_size(void);

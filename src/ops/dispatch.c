@@ -47,7 +47,8 @@ typedef struct Batch
 
 static bool recovered = false;
 static TimestampTz next_sweep = 0;
-static TimestampTz draining_since = 0;	/* a suspect waits for the others to end */
+static TimestampTz draining_since = 0;	/* a suspect waits for the others to
+										 * end */
 static bool suspect_running = false;
 static pg_uuid_t suspect;
 

@@ -26,8 +26,9 @@ typedef struct WfRequest
 	bool		may_read;		/* the caller may read its runs */
 	bool		has_run_at;
 	TimestampTz run_at;
-	TimestampTz batch_at;		/* run_at of a batch's items that are given none, so
-								 * that they start in their order; 0: no batch */
+	TimestampTz batch_at;		/* run_at of a batch's items that are given
+								 * none, so that they start in their order; 0:
+								 * no batch */
 	bool		has_priority;
 	int32		priority;
 	bool		has_key_ttl;

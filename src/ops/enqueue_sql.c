@@ -299,7 +299,7 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 	WfRequest	request;
 	WfRequestItem *items;
 	WfRequestItem **order;
-	Datum	   (*rows)[3];
+	Datum		(*rows)[3];
 	bool	   *skipped;
 	int			n;
 

@@ -22,7 +22,8 @@ typedef struct WfQueue
 
 /* the workflows, in an order that rotates from turn to turn */
 extern int	wf_queues_refresh(WfQueue ***queues);
-extern TimestampTz wf_queues_next(void);	/* when one of them is to be looked at */
+extern TimestampTz wf_queues_next(void);	/* when one of them is to be
+											 * looked at */
 extern void wf_queues_take_notices(void);
 extern void wf_queues_forget_cursors(void);
 

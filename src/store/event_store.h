@@ -20,7 +20,8 @@
 #define WF_EVENT_FAILED		'f'
 #define WF_EVENT_CANCELLED	'x'
 #define WF_EVENT_RETRY		'r' /* the attempt failed, another will follow */
-#define WF_EVENT_LOST		'l' /* the lease ended, another attempt will follow */
+#define WF_EVENT_LOST		'l' /* the lease ended, another attempt will
+								 * follow */
 #define WF_EVENT_RELEASED	'b' /* given back; the attempt does not count */
 #define WF_EVENT_CRASHED	'k' /* the server went down during the attempt */
 #define WF_EVENT_REQUEUED	'q' /* wf_retry, on_failed => 'resume' */

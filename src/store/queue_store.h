@@ -29,7 +29,8 @@ typedef struct WfCursors
 	struct WfStream
 	{
 		TimestampTz idle_until; /* nothing is due before; 0: look */
-		TimestampTz skipped;	/* first of the events that were skipped; 0: none */
+		TimestampTz skipped;	/* first of the events that were skipped; 0:
+								 * none */
 		WfPosition	positions[WF_POSITIONS];
 		int			oldest;		/* position to be given up next */
 	}			streams[WF_STREAMS];

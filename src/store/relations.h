@@ -22,7 +22,7 @@ typedef struct WfRelations
 	Oid			slice;
 	Oid			reservation;
 	Oid			run_slice[WF_SLICES];
-	Oid			run_id[WF_SLICES];		/* indexes */
+	Oid			run_id[WF_SLICES];	/* indexes */
 	Oid			run_key[WF_SLICES];
 	Oid			run_queue[WF_SLICES];
 	Oid			event_slice[WF_SLICES];

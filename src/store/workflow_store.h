@@ -35,7 +35,8 @@ typedef struct WfWorkflow
 {
 	int32		id;
 	char		name[WF_MAX_NAME + 1];
-	Oid			owner;			/* InvalidOid: dropped, renamed away or of another cluster */
+	Oid			owner;			/* InvalidOid: dropped, renamed away or of
+								 * another cluster */
 	NameData	owner_name;
 	bool		has_handler;
 	NameData	handler_schema;
@@ -58,7 +59,7 @@ typedef struct WfWorkflow
 	bool		paused;
 	bool		dropped;
 	int			ngrants;
-	WfGrant	   *grants;
+	WfGrant    *grants;
 } WfWorkflow;
 
 /*
