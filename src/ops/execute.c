@@ -14,6 +14,7 @@
 #include "access/detoast.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -22,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
@@ -57,6 +59,7 @@ static TimeoutId timeout_id = MAX_TIMEOUTS;
 
 static bool execute(const WfItem *item);
 static Datum call_handler(const WfWorkflow *workflow, bool *isnull);
+static void run_what_is_deferred(void);
 static void record_completion(const WfItem *item, Datum result);
 static void record_failure(const WfItem *item, const ErrorData *error);
 static void note_time(void);
@@ -218,6 +221,7 @@ execute(const WfItem *item)
 
 	arm_timeout(&workflow);
 	result = call_handler(&workflow, &isnull);
+	run_what_is_deferred();
 	disarm_timeout();
 	CHECK_FOR_INTERRUPTS();
 	if (cancelled_self)
@@ -255,6 +259,18 @@ call_handler(const WfWorkflow *workflow, bool *isnull)
 						   toast_raw_datum_size(result), (Size) wf_max_payload * 1024),
 				 errhint("Store large data in a table of your own, or have pg_workflow.max_payload raised.")));
 	return result;
+}
+
+/*
+ * What the handler has put off to the commit is run under its timeout, and
+ * before the completion is written, so that wf_cancel does not wait for it.
+ * Cursors WITH HOLD would be read to their end only to be closed.
+ */
+static void
+run_what_is_deferred(void)
+{
+	AfterTriggerFireDeferred();
+	PortalHashTableDeleteAll();
 }
 
 static void

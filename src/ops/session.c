@@ -3,7 +3,8 @@
  *		Nothing of a run's session outlives it.
  *
  * What DISCARD ALL does, but for the kept plans, which are what makes the
- * next run fast and tell it nothing.
+ * next run fast and tell it nothing; and the seed of random(), which it
+ * leaves.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -12,8 +13,11 @@
 #include "catalog/namespace.h"
 #include "commands/prepare.h"
 #include "commands/sequence.h"
+#include "common/pg_prng.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
 
@@ -29,16 +33,26 @@ has_temporary_objects(void)
 	return OidIsValid(temporary);
 }
 
+/* A superuser's handler may have become somebody else. */
+static void
+reset_identity(void)
+{
+	if (GetSessionUserId() != GetAuthenticatedUserId())
+		SetConfigOption("session_authorization", NULL, PGC_SUSET, PGC_S_SESSION);
+	if (OidIsValid(GetCurrentRoleId()))
+		SetConfigOption("role", "none", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 wf_session_reset(void)
 {
 	PortalHashTableDeleteAll();
-	if (OidIsValid(GetCurrentRoleId()))
-		SetConfigOption("role", "none", PGC_SUSET, PGC_S_OVERRIDE);
+	reset_identity();
 	ResetAllOptions();
 	DropAllPreparedStatements();
 	LockReleaseAll(USER_LOCKMETHOD, true);
 	ResetSequenceCaches();
+	DirectFunctionCall1(setseed, Float8GetDatum(pg_prng_double(&pg_global_prng_state)));
 	if (has_temporary_objects())
 	{
 		StartTransactionCommand();

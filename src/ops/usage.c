@@ -2,8 +2,8 @@
  * usage.c
  *		wf_grant_usage and wf_revoke_usage: may a role use pg_workflow at all.
  *
- * That is EXECUTE on every function but the administrators', USAGE on the
- * schema wf and SELECT on the views that filter.  What the functions and views are is
+ * That is EXECUTE on every function but the administrators' and those of
+ * triggers, USAGE on the schema wf and SELECT on the views that filter.  What the functions and views are is
  * read from the extension's members in pg_depend, so that a later version's
  * are covered without a list to maintain; others that live in the same schema
  * are not touched.  GRANT is given a parse tree, not text: there is no name
@@ -22,6 +22,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -156,6 +157,7 @@ add_function(Members *members, Oid function)
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	ObjectWithArgs *object = makeNode(ObjectWithArgs);
 	Form_pg_proc form;
+	bool		is_trigger;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
@@ -165,7 +167,10 @@ add_function(Members *members, Oid function)
 	for (int i = 0; i < form->pronargs; i++)
 		object->objargs = lappend(object->objargs,
 								  makeTypeNameFromOid(form->proargtypes.values[i], -1));
+	is_trigger = form->prorettype == TRIGGEROID || form->prorettype == EVENT_TRIGGEROID;
 	ReleaseSysCache(tuple);
+	if (is_trigger)
+		return;
 
 	for (int i = 0; i < lengthof(administrative); i++)
 		if (strcmp(strVal(lsecond(object->objname)), administrative[i]) == 0)

@@ -283,6 +283,15 @@ read_owner(FunctionCallInfo fcinfo, const WfWorkflow *w)
 	wf_administrator_require("hand over a workflow");
 	wf_adopted_require();
 	wf_role_require(owner);
+
+	/* or else an administrator could have his payloads run as one */
+	if (superuser_arg(owner) && !superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to hand over a workflow to a superuser"),
+				 errdetail("Role \"%s\" is a superuser, and role \"%s\" is not.",
+						   GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
+				 errhint("Let a superuser do it, or name a role without superuser.")));
 	return owner;
 }
 

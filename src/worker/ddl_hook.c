@@ -216,6 +216,19 @@ before_alter_role_set(AlterRoleSetStmt *statement)
 				  statement->role ? get_rolespec_oid(statement->role, true) : InvalidOid);
 }
 
+/* What a role may as a superuser is fixed when it logs in. */
+static void
+before_alter_role(AlterRoleStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->options)
+	{
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "superuser") == 0)
+			note_settings(InvalidOid, get_rolespec_oid(statement->role, true));
+	}
+}
+
 static void
 prepare(Node *statement)
 {
@@ -242,6 +255,9 @@ prepare(Node *statement)
 			break;
 		case T_AlterRoleSetStmt:
 			before_alter_role_set((AlterRoleSetStmt *) statement);
+			break;
+		case T_AlterRoleStmt:
+			before_alter_role((AlterRoleStmt *) statement);
 			break;
 		case T_CreateExtensionStmt:
 			note_extension(((CreateExtensionStmt *) statement)->extname);
