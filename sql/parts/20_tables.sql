@@ -171,7 +171,7 @@ CREATE TABLE wf.reservation (
 	executor integer NOT NULL,
 	run_ids uuid[] NOT NULL,
 	seqs integer[] NOT NULL
-);
+) WITH (toast_tuple_target = 8160);
 COMMENT ON TABLE wf.reservation IS 'runs handed to executors and not finished yet';
 COMMENT ON COLUMN wf.reservation.seqs IS 'number of each run''s last event when it was handed over';
 

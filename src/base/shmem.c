@@ -225,7 +225,7 @@ wf_executor_take(Oid dbid, Oid owner)
 		pg_atomic_write_u32(&executor->average_us, 0);
 		SpinLockAcquire(&executor->mutex);
 		executor->busy = executor->cancel = false;
-		executor->busy_since = 0;
+		executor->begun = 0;
 		SpinLockRelease(&executor->mutex);
 		return executor;
 	}

@@ -22,7 +22,7 @@
 
 #define WF_MAX_DATABASES	64	/* databases with the extension, at once */
 #define WF_MAX_EXECUTORS	64	/* executors of all databases, at once */
-#define WF_EXECUTOR_QUEUE	256 /* runs handed to one executor, a power of two */
+#define WF_EXECUTOR_QUEUE	512 /* runs handed to one executor, a power of two */
 #define WF_NOTICES			1024	/* buckets of workflows per database */
 
 /* One run handed to an executor. */
@@ -39,7 +39,12 @@ typedef struct WfItem
 	int32		attempt;		/* number of the attempt to be made */
 	int32		tries;			/* attempts that counted before this one */
 	int32		crashes;		/* attempts that crashes have ended */
-	bool		unrecorded;		/* the executor could not write the outcome */
+	int32		batch;			/* runs of its workflow that may share a
+								 * transaction */
+
+	/* written by the executor */
+	TimestampTz begun_at;
+	bool		unrecorded;		/* the outcome could not be written */
 } WfItem;
 
 /*
@@ -119,8 +124,7 @@ typedef struct WfExecutor
 	/*
 	 * A queue with one producer, the dispatcher, and one consumer, the
 	 * executor.  An entry is written before head passes it, and free again
-	 * when tail has passed it.  Tail passes an entry when its run is through:
-	 * while busy, the entry at tail is current.
+	 * when tail has passed it, which it does when its run is through.
 	 */
 	pg_atomic_uint32 head;
 	pg_atomic_uint32 tail;
@@ -129,10 +133,11 @@ typedef struct WfExecutor
 
 	/* under mutex: what it executes at this moment */
 	slock_t		mutex;
-	bool		busy;
-	bool		cancel;			/* the run was cancelled: do not retry it */
+	int			begun;			/* entries from tail on whose runs have begun;
+								 * their transaction has not ended */
+	bool		busy;			/* current is the last of these, and under way */
+	bool		cancel;			/* it has been interrupted by wf_cancel */
 	WfItem		current;
-	TimestampTz busy_since;
 } WfExecutor;
 
 typedef struct WfShared

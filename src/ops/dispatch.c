@@ -32,7 +32,8 @@
 #include "store/reservation_store.h"
 #include "store/workflow_store.h"
 
-#define MAX_BATCH 128			/* runs handed to an executor at once */
+#define MAX_BATCH 256			/* runs handed to an executor at once; their
+								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define DRAIN_MS 10000			/* patience before a suspect runs */
 
@@ -166,14 +167,17 @@ fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
 	return Min(wake, wf_pool_retry_at());
 }
 
-/* How many more runs an executor's queue should hold. */
+/*
+ * How many more runs an executor's queue should hold: some time's work, but
+ * not less than a transaction takes.
+ */
 static int
-wanted(const WfExecutor *executor, int queued)
+wanted(const WfExecutor *executor, int queued, int batch)
 {
 	uint32		average = pg_atomic_read_u32((pg_atomic_uint32 *) &executor->average_us);
 	int			depth = average == 0 ? 1 : TARGET_US / average;
 
-	return Min(Max(depth, 1), MAX_BATCH) - queued;
+	return Min(Max(depth, batch), MAX_BATCH) - queued;
 }
 
 /* The batch that this turn gathers for an executor. */
@@ -195,10 +199,11 @@ batch_of(WfExecutor *executor, List **batches)
 	return batch;
 }
 
-/* An executor of the owner's that should get more, and how much. */
+/* An executor that should get more of the workflow, and how much. */
 static Batch *
-find_room(Oid owner, List **batches, int *room)
+find_room(const WfWorkflow *workflow, List **batches, int *room)
 {
+	Oid			owner = workflow->owner;
 	WfExecutor *executor = wf_pool_find(owner);
 	Batch	   *batch;
 	int			queued;
@@ -208,7 +213,7 @@ find_room(Oid owner, List **batches, int *room)
 	{
 		queued = WF_EXECUTOR_QUEUE - wf_pool_room(executor);
 		batch = batch_of(executor, batches);
-		*room = wanted(executor, queued + batch->n);
+		*room = wanted(executor, queued + batch->n, workflow->batch);
 		if (queued == 0 && batch->n == 0)
 			return batch;
 	}
@@ -219,7 +224,7 @@ find_room(Oid owner, List **batches, int *room)
 	if (executor != NULL)
 	{
 		batch = batch_of(executor, batches);
-		*room = wanted(executor, batch->n);
+		*room = wanted(executor, batch->n, workflow->batch);
 	}
 	else if (batch == NULL)
 		(void) wf_pool_retire_idle(owner);
@@ -290,38 +295,50 @@ anything_due(WfQueue *queue, TimestampTz now)
 	return true;
 }
 
+/* May runs of the workflow be handed over at all? */
+static bool
+may_run(const WfQueue *queue, const WfWorkflow *workflow)
+{
+	return workflow != NULL && !workflow->dropped && !workflow->paused &&
+		workflow->has_handler && OidIsValid(workflow->owner) &&
+		(workflow->max_running == 0 || queue->outstanding < workflow->max_running);
+}
+
 /* Read what is due of one workflow into a batch; false: not now. */
 static bool
 serve(WfQueue *queue, TimestampTz now, List **batches)
 {
-	const WfWorkflow *workflow = wf_workflow_by_id(queue->workflow_id);
+	const WfWorkflow *found = wf_workflow_by_id(queue->workflow_id);
+	WfWorkflow	workflow;
 	bool		first = *batches == NIL;
 	int			limit = MAX_BATCH;
 	int			room;
 	int			n;
 	Batch	   *batch;
 
-	if (workflow == NULL || workflow->dropped || workflow->paused ||
-		!workflow->has_handler || !OidIsValid(workflow->owner) ||
-		(workflow->max_running > 0 && queue->outstanding >= workflow->max_running))
+	if (!may_run(queue, found))
 	{
 		queue->ready_at = DT_NOEND; /* until told, or one of them ends */
 		return false;
 	}
+	workflow = *found;
 	if (held_back(*batches, now, &limit) || !anything_due(queue, now) ||
-		(batch = find_room(workflow->owner, batches, &room)) == NULL)
+		(batch = find_room(&workflow, batches, &room)) == NULL)
 		return false;
 
 	limit = Min(limit, Min(room, MAX_BATCH - batch->n));
-	if (workflow->max_running > 0)
-		limit = Min(limit, workflow->max_running - queue->outstanding);
+	if (workflow.max_running > 0)
+		limit = Min(limit, workflow.max_running - queue->outstanding);
 	n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit,
 					  wf_outstanding_has, batch->items + batch->n, &queue->ready_at);
 	n = keep_suspects_apart(queue, batch->items + batch->n, n, batch, first, now);
 
 	/* counted from here on, so that no other batch of this turn takes them */
 	for (int i = 0; i < n; i++)
+	{
+		batch->items[batch->n + i].batch = workflow.batch;
 		wf_outstanding_add(&batch->items[batch->n + i]);
+	}
 	batch->n += n;
 	return n > 0;
 }

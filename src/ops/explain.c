@@ -222,10 +222,10 @@ count_executing(int32 workflow_id, pg_uuid_t *one)
 		WfExecutor *e = &wf_shared->executors[i];
 
 		SpinLockAcquire(&e->mutex);
-		if (e->busy && e->dbid == MyDatabaseId && e->current.workflow_id == workflow_id)
+		if (e->begun > 0 && e->dbid == MyDatabaseId && e->current.workflow_id == workflow_id)
 		{
 			*one = e->current.run_id;
-			n++;
+			n += e->begun;
 		}
 		SpinLockRelease(&e->mutex);
 	}

@@ -107,7 +107,7 @@ collect_executor(WfExecutor *executor, Worker *worker)
 		worker->busy = executor->dbid == MyDatabaseId;
 		worker->workflow_id = executor->current.workflow_id;
 		worker->run_id = executor->current.run_id;
-		worker->since = executor->busy_since;
+		worker->since = executor->current.begun_at;
 	}
 	SpinLockRelease(&executor->mutex);
 }

@@ -234,7 +234,7 @@ wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg)
 
 		if (!is_gone(&members[i]))
 			continue;
-		if (executor->busy && server_is_stopping())
+		if (executor->begun > 0 && server_is_stopping())
 			continue;
 
 		if (executor->connected)

@@ -48,9 +48,9 @@ extern void wf_pool_retry_by(TimestampTz time);
 extern bool wf_pool_retire_idle(Oid other_than_owner);
 
 /*
- * Call back for each executor that is gone, before its slot is freed.  If it
- * was busy, current has ended with it; what else is in its queue was not
- * begun.  Those that the shutdown of the server has ended are left alone.
+ * Call back for each executor that is gone, before its slot is freed.  What
+ * had begun has been undone; if it was busy, current has ended with it.  Those
+ * that the shutdown of the server has ended are left alone.
  */
 extern int	wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg);
 

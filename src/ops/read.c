@@ -29,6 +29,22 @@ PG_FUNCTION_INFO_V1(wf_executing_attempt);
 static void report_no_run(const pg_uuid_t *run_id) pg_attribute_noreturn();
 static void raise_stored(const WfEvent *last, const char *error, bool may_read) pg_attribute_noreturn();
 
+/* One of the runs that an executor has begun; the caller holds the mutex. */
+static const WfItem *
+find_begun(WfExecutor *e, const pg_uuid_t *run_id)
+{
+	uint32		tail = pg_atomic_read_u32(&e->tail);
+
+	for (int i = 0; i < e->begun; i++)
+	{
+		const WfItem *item = &e->items[(tail + i) % WF_EXECUTOR_QUEUE];
+
+		if (memcmp(&item->run_id, run_id, UUID_LEN) == 0)
+			return item;
+	}
+	return NULL;
+}
+
 int32
 wf_run_executing(const pg_uuid_t *run_id, TimestampTz *since)
 {
@@ -39,14 +55,16 @@ wf_run_executing(const pg_uuid_t *run_id, TimestampTz *since)
 	for (int i = 0; i < WF_MAX_EXECUTORS && attempt == 0; i++)
 	{
 		WfExecutor *e = &wf_shared->executors[i];
+		const WfItem *item;
 
-		if (!e->busy)
+		if (e->begun == 0)
 			continue;			/* a hint, looked at again below */
 		SpinLockAcquire(&e->mutex);
-		if (e->busy && memcmp(&e->current.run_id, run_id, UUID_LEN) == 0)
+		item = find_begun(e, run_id);
+		if (item != NULL)
 		{
-			attempt = e->current.attempt;
-			*since = e->busy_since;
+			attempt = item->attempt;
+			*since = item->begun_at;
 		}
 		SpinLockRelease(&e->mutex);
 	}

@@ -150,9 +150,13 @@ settle(const pg_uuid_t *run_id, int slice, const WfEvent *event)
 	wf_run_ends(run_id, event->workflow_id, event->kind);
 }
 
-/* The run that an executor was at when it ended: its attempt has failed. */
+/*
+ * A run that an executor had begun when it ended: the attempt of the one that
+ * it was at has failed, that of another in the same transaction has just come
+ * to nothing.
+ */
 static void
-record_lost_executor(const WfItem *item)
+record_lost_executor(const WfItem *item, bool was_at)
 {
 	const WfWorkflow *workflow;
 	WfEvent		last;
@@ -167,11 +171,20 @@ record_lost_executor(const WfItem *item)
 		event.workflow_id = item->workflow_id;
 		event.priority = item->priority;
 		event.attempt = item->attempt;
+		event.started_at = item->begun_at;
 		event.sqlstate = "57P01";
 		event.error = "the executor was terminated during the attempt";
-		wf_outcome_failed(workflow, &event);
+		if (was_at)
+			wf_outcome_failed(workflow, &event);
+		else
+		{
+			event.kind = WF_EVENT_RELEASED;
+			event.run_at = item->run_at;
+		}
 		settle(&item->run_id, item->slice, &event);
 	}
+	else if (workflow != NULL)
+		wf_event_use_up_attempt(&item->run_id, item->slice, item->attempt);
 	wf_turn_end();
 }
 
@@ -182,16 +195,17 @@ executor_ended(WfExecutor *executor, void *arg)
 	List	  **done = arg;
 	Known	   *k = known_of(executor);
 	uint32		head = pg_atomic_read_u32(&executor->head);
-	bool		busy = executor->busy;
+	uint32		tail = pg_atomic_read_u32(&executor->tail);
 
 	note_progress(executor, done);
 	for (; k->tail != head; k->tail++)
 	{
 		WfItem		item = executor->items[k->tail % WF_EXECUTOR_QUEUE];
+		int			nth = (int) (k->tail - tail);
 
 		wf_outstanding_remove(&item);
-		if (busy && memcmp(&item.run_id, &executor->current.run_id, UUID_LEN) == 0)
-			record_lost_executor(&item);
+		if (nth < executor->begun)
+			record_lost_executor(&item, executor->busy && nth == executor->begun - 1);
 		queue_again(&item);
 	}
 	*done = list_concat(*done, k->expected);
@@ -213,7 +227,13 @@ recover_run(const pg_uuid_t *run_id, int32 seq, bool crashed)
 		return;
 	wf_event_of_run(&run, NULL, &last);
 	if (last.seq != seq)
+	{
+		/* it may have begun before it was cancelled or rescheduled */
+		if (last.kind == WF_EVENT_CANCELLED || last.kind == WF_EVENT_REQUEUED ||
+			last.kind == WF_EVENT_RESCHEDULED)
+			wf_event_use_up_attempt(run_id, run.slice, last.attempt + 1);
 		return;
+	}
 	wf_event_follow(&event, &last, WF_EVENT_RELEASED, wf_clock_now());
 	event.attempt++;
 	event.run_at = event.at;

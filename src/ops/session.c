@@ -43,6 +43,28 @@ reset_identity(void)
 		SetConfigOption("role", "none", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+static void
+reset_seed(void)
+{
+	DirectFunctionCall1(setseed, Float8GetDatum(pg_prng_double(&pg_global_prng_state)));
+}
+
+/*
+ * Runs of a batch share locks of their transaction, so only those of the
+ * session are released.
+ */
+void
+wf_session_reset_within(void)
+{
+	PortalHashTableDeleteAll();
+	DropAllPreparedStatements();
+	LockReleaseSession(USER_LOCKMETHOD);
+	ResetSequenceCaches();
+	reset_seed();
+	if (has_temporary_objects())
+		ResetTempTableNamespace();
+}
+
 void
 wf_session_reset(void)
 {
@@ -52,7 +74,7 @@ wf_session_reset(void)
 	DropAllPreparedStatements();
 	LockReleaseAll(USER_LOCKMETHOD, true);
 	ResetSequenceCaches();
-	DirectFunctionCall1(setseed, Float8GetDatum(pg_prng_double(&pg_global_prng_state)));
+	reset_seed();
 	if (has_temporary_objects())
 	{
 		StartTransactionCommand();

@@ -291,6 +291,22 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 	return wf_table_insert(r->event_slice[slice], values, nulls, entries, n, arbiter);
 }
 
+/* The last event once more, with the number; a terminal one stays what it is. */
+void
+wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt)
+{
+	WfEvent		event;
+
+	do
+	{
+		wf_event_last(run_id, slice, NULL, &event);
+		if (event.kind == WF_EVENT_NONE || event.attempt >= attempt)
+			return;
+		event.seq++;
+		event.attempt = attempt;
+	} while (!wf_event_append(run_id, slice, &event));
+}
+
 void
 wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
 {

@@ -97,6 +97,12 @@ extern bool wf_event_append(const pg_uuid_t *run_id, int slice,
 extern void wf_event_append_or_fail(const pg_uuid_t *run_id, int slice,
 									const WfEvent *event);
 
+/*
+ * An attempt was begun that came to nothing, since the run has moved on: the
+ * next one is to have another number.  No change if it has anyway.
+ */
+extern void wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt);
+
 /* Move a run's events to another slice; a tombstone keeps no texts or results. */
 extern void wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone);
 

@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
@@ -115,15 +116,30 @@ compare_entry(TimestampTz run_at, const pg_uuid_t *run_id, const WfPosition *pos
 	return memcmp(run_id, &position->run_id, UUID_LEN);
 }
 
+/*
+ * Entries after a position: (run_at, run_id) > (...), compared as a row, for
+ * any number of runs may be due at one time.  after lives as long as the scan.
+ */
 static void
-begin_entries(Reader *reader, int32 priority, TimestampTz from, WfScan *scan)
+begin_entries(Reader *reader, int32 priority, const WfPosition *position,
+			  ScanKeyData after[2], WfScan *scan)
 {
 	ScanKeyData keys[3];
 
+	ScanKeyEntryInitialize(&after[0], SK_ROW_MEMBER, 3, BTGreaterStrategyNumber,
+						   TIMESTAMPTZOID, InvalidOid, F_TIMESTAMPTZ_CMP,
+						   TimestampTzGetDatum(position->run_at));
+	ScanKeyEntryInitialize(&after[1], SK_ROW_MEMBER | SK_ROW_END, 4, BTGreaterStrategyNumber,
+						   UUIDOID, InvalidOid, F_UUID_CMP,
+						   UUIDPGetDatum(&position->run_id));
+
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(reader->workflow_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(priority));
-	ScanKeyInit(&keys[2], 3, BTGreaterEqualStrategyNumber, F_TIMESTAMPTZ_GE,
-				TimestampTzGetDatum(from));
+	memset(&keys[2], 0, sizeof(ScanKeyData));
+	keys[2].sk_flags = SK_ROW_HEADER;
+	keys[2].sk_attno = 3;
+	keys[2].sk_strategy = BTGreaterStrategyNumber;
+	keys[2].sk_argument = PointerGetDatum(after);
 	wf_scan_begin(scan, reader->table, reader->index, reader->snapshot, keys, 3);
 }
 
@@ -162,9 +178,11 @@ read_priority(Reader *reader, int32 priority)
 {
 	WfPosition *position = position_of(reader, priority);
 	struct WfStream *stream = reader->stream;
+	WfPosition	from = *position;
+	ScanKeyData after[2];
 	WfScan		scan;
 
-	begin_entries(reader, priority, position->run_at, &scan);
+	begin_entries(reader, priority, &from, after, &scan);
 	while (reader->n < reader->limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
 		bool		isnull;
@@ -179,8 +197,6 @@ read_priority(Reader *reader, int32 priority)
 			reader->next_due = Min(reader->next_due, run_at);
 			break;
 		}
-		if (compare_entry(run_at, &run_id, position) <= 0)
-			continue;
 		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]))
 		{
 			if (reader->skip == NULL || !reader->skip(&run_id))

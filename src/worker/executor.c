@@ -10,22 +10,21 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
 #include <sys/resource.h>
 
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/guc.h"
-#include "ops/execute.h"
 #include "ops/pool.h"
+#include "ops/seat.h"
+#include "ops/serve.h"
 #include "worker/executor.h"
 #include "worker/loop.h"
 
@@ -40,10 +39,7 @@ static void log_in(const WfExecutorOrder *order);
 static void limit_memory(void);
 static void serve(MemoryContext context);
 static bool may_stay(void);
-static bool begin_item(WfItem *item);
-static void end_item(void);
 static void retire(void);
-static void wake_dispatcher(void);
 
 void
 wf_executor_main(Datum arg)
@@ -107,7 +103,7 @@ detach(int code, Datum arg)
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	self->pid = 0;
 	self->proc = NULL;
-	wake_dispatcher();
+	wf_seat_wake_dispatcher(self);
 	LWLockRelease(wf_shared->lock);
 
 	ConditionVariableBroadcast(&wf_shared->exits);
@@ -133,7 +129,7 @@ log_in(const WfExecutorOrder *order)
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	self->connected = true;
-	wake_dispatcher();
+	wf_seat_wake_dispatcher(self);
 	LWLockRelease(wf_shared->lock);
 	wf_pool_self = self;
 }
@@ -164,28 +160,29 @@ static void
 serve(MemoryContext context)
 {
 	int			runs = 0;
-	WfItem		item;
 
 	for (;;)
 	{
+		int			n;
+
 		wf_loop_absorb_interrupts();
 		limit_memory();
 		if (!may_stay())
 			return;
-		if (!begin_item(&item))
+
+		MemoryContextSwitchTo(context);
+		n = wf_serve_next();
+		MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContextReset(context);
+		if (n == 0)
 		{
 			if (!wf_loop_sleep(wf_executor_idle_timeout))
 				retire();
 			continue;
 		}
-
-		MemoryContextSwitchTo(context);
-		wf_execute_item(&item);
-		end_item();
-		MemoryContextSwitchTo(TopMemoryContext);
-		MemoryContextReset(context);
 		pgstat_report_stat(false);
-		if (++runs == RUNS_PER_PROCESS)
+		runs += n;
+		if (runs >= RUNS_PER_PROCESS)
 			retire();
 	}
 }
@@ -206,60 +203,6 @@ may_stay(void)
 	return false;
 }
 
-/* Show what we begin; false: the queue is empty. */
-static bool
-begin_item(WfItem *item)
-{
-	uint32		tail = pg_atomic_read_u32(&self->tail);
-	TimestampTz now;
-
-	if (pg_atomic_read_u32(&self->head) == tail)
-		return false;
-	pg_read_barrier();
-	*item = self->items[tail % WF_EXECUTOR_QUEUE];
-	now = GetCurrentTimestamp();
-
-	SpinLockAcquire(&self->mutex);
-	self->busy = true;
-	self->cancel = false;
-	self->current = *item;
-	self->busy_since = now;
-	SpinLockRelease(&self->mutex);
-	return true;
-}
-
-/*
- * In one step for the dispatcher: nothing is under way, the entry is free.
- * The signal of a cancel request for this run was sent before we could take
- * the mutex; a system call sees to it that it is delivered now, and not in
- * the next run: absorbing interrupts then drops it.
- */
-static void
-end_item(void)
-{
-	uint32		tail = pg_atomic_read_u32(&self->tail) + 1;
-	uint32		left;
-	bool		cancelled;
-
-	SpinLockAcquire(&self->mutex);
-	self->busy = false;
-	cancelled = self->cancel;
-	self->cancel = false;
-	pg_atomic_write_u32(&self->tail, tail);
-	SpinLockRelease(&self->mutex);
-
-	if (cancelled)
-		(void) kill(MyProcPid, 0);
-
-	left = pg_atomic_read_u32(&self->head) - tail;
-	if (left == 0 || left == pg_atomic_read_u32(&self->refill))
-	{
-		LWLockAcquire(wf_shared->lock, LW_SHARED);
-		wake_dispatcher();
-		LWLockRelease(wf_shared->lock);
-	}
-}
-
 /* Take no more than what has been handed over already. */
 static void
 retire(void)
@@ -267,14 +210,4 @@ retire(void)
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	wf_executor_stop(self, WF_STOP_WHEN_EMPTY);
 	LWLockRelease(wf_shared->lock);
-}
-
-/* Caller holds WfShared.lock, and the slot. */
-static void
-wake_dispatcher(void)
-{
-	WfDatabase *database = wf_database_find(self->dbid);
-
-	if (database != NULL && database->dispatcher != NULL)
-		SetLatch(&database->dispatcher->procLatch);
 }
