@@ -128,6 +128,7 @@ CREATE TABLE wf.event (
 	error text,
 	detail text,
 	context text,
+	lease_us bigint,
 	CONSTRAINT event_is_sliced CHECK (false) NO INHERIT
 );
 COMMENT ON TABLE wf.event IS 'what happened to runs; the rows are in the slices event_0 to event_7';
@@ -137,6 +138,7 @@ COMMENT ON COLUMN wf.event.tries IS 'attempts that count against max_attempts, t
 COMMENT ON COLUMN wf.event.crashes IS 'attempts that a crash of the server has ended';
 COMMENT ON COLUMN wf.event.run_at IS 'not NULL: the run is queued again, due at this time';
 COMMENT ON COLUMN wf.event.lease_until IS 'not NULL: the run is held by an external worker until this time';
+COMMENT ON COLUMN wf.event.lease_us IS 'microseconds of the lease that the run was claimed with';
 
 -- The slices: a fixed number, so that a dump knows them all.
 DO $slices$

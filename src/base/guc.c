@@ -76,7 +76,7 @@ define_user_settings(void)
 							&wf_max_payload, 16 * 1024, 1, 256 * 1024,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomStringVariable("pg_workflow.notify_channel",
-							   "Sets the channel that is notified when a run ends.",
+							   "Sets the channel that is notified when runs for external workers are due.",
 							   "Empty: none is.",
 							   &wf_notify_channel, "",
 							   PGC_SUSET, 0, check_channel, NULL, NULL);

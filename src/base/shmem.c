@@ -3,8 +3,7 @@
  *		What the processes share: its memory, its slots, its wake-ups.
  *
  * Reserved and initialised through core's hooks, in the postmaster; again
- * after a crash of any backend, when all of it starts empty.  One lock of our
- * tranche guards the slots, the other the cursors (cursor.c).
+ * after a crash of any backend, when all of it starts empty.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "base/audit.h"
+#include "base/claim_queue.h"
 #include "base/shmem.h"
 #include "base/waiters.h"
 
@@ -52,6 +52,7 @@ request_memory(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WfShared)));
 	RequestAddinShmemSpace(wf_audit_shmem_size());
 	RequestAddinShmemSpace(wf_waiters_shmem_size());
+	wf_claim_queue_shmem_request();
 	RequestNamedLWLockTranche(WF_EXTENSION, 1);
 }
 
@@ -69,6 +70,7 @@ start_memory(void)
 		initialize();
 	wf_audit_shmem_init();
 	wf_waiters_shmem_init();
+	wf_claim_queue_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -117,6 +119,7 @@ initialize_database(WfDatabase *database)
 	pg_atomic_init_u32(&database->any_notice, 0);
 	pg_atomic_init_u32(&database->short_of_processes, 0);
 	pg_atomic_init_u64(&database->audit_written, 0);
+	SpinLockInit(&database->leases.mutex);
 	for (int i = 0; i < WF_NOTICES; i++)
 		SpinLockInit(&database->notices[i].mutex);
 }
@@ -180,6 +183,7 @@ wf_database_take(Oid dbid)
 		database->evicted = 0;
 		database->next_start = 0;
 		database->failures = 0;
+		wf_leases_reset(&database->leases);
 		pg_atomic_write_u32(&database->work, 0);
 		pg_atomic_write_u32(&database->reread, 0);
 		pg_atomic_write_u32(&database->short_of_processes, 0);

@@ -61,6 +61,20 @@ typedef struct WfNotice
 } WfNotice;
 
 /*
+ * The leases of claimed runs, which are walked through in the order of their
+ * ends, once (leases.c).
+ */
+typedef struct WfLeases
+{
+	/* under mutex */
+	slock_t		mutex;
+	TimestampTz from;			/* those that end before are settled */
+	TimestampTz noted;			/* least end that was committed since a walk
+								 * began */
+	TimestampTz next;			/* look again then; 0: at once */
+} WfLeases;
+
+/*
  * A database that has the extension, or is to be looked at.  A backend whose
  * commit wants a dispatcher takes a slot too; only the launcher frees them.
  */
@@ -92,6 +106,7 @@ typedef struct WfDatabase
 											 * started: max_worker_processes */
 	pg_atomic_uint64 audit_written; /* entries of the ring up to here are in
 									 * the tables */
+	WfLeases	leases;
 	WfNotice	notices[WF_NOTICES];
 } WfDatabase;
 
@@ -159,6 +174,9 @@ typedef struct WfShared
 } WfShared;
 
 extern PGDLLIMPORT WfShared *wf_shared;
+
+/* leases.c */
+extern void wf_leases_reset(WfLeases *leases);
 
 /* hooks into start-up; called from _PG_init */
 extern void wf_shmem_init(void);

@@ -17,6 +17,7 @@
 #include "utils/resowner.h"
 
 #include "base/audit.h"
+#include "base/claim_queue.h"
 #include "base/wakeup.h"
 
 typedef struct Queued
@@ -38,8 +39,10 @@ typedef struct Action
 } Action;
 
 static Queued *queued = NULL;
-static Action *actions = NULL;
+static Action *actions = NULL;	/* to do after commit */
+static Action *undos = NULL;	/* to do after a rollback */
 static bool committed = false;
+static const char *not_to_prepare = NULL;	/* what forbids PREPARE */
 static bool callbacks_registered = false;
 
 static Queued *find_queued(int32 workflow_id, int level, TimestampTz earliest);
@@ -54,27 +57,62 @@ post_all(void)
 
 	if (queued == NULL)
 		return;
-	if (database != NULL)
+	for (Queued *q = queued; q != NULL; q = q->next)
 	{
-		for (Queued *q = queued; q != NULL; q = q->next)
-		{
-			wf_notice_post(database, q->workflow_id, q->earliest, q->streams);
-			wf_count(q->workflow_id, WF_COUNT_ENQUEUED, q->enqueued);
-		}
+		wf_claim_queue_notice(q->workflow_id, q->earliest, q->streams);
+		if (database == NULL)
+			continue;
+		wf_notice_post(database, q->workflow_id, q->earliest, q->streams);
+		wf_count(q->workflow_id, WF_COUNT_ENQUEUED, q->enqueued);
 	}
 	if (wf_shared != NULL)
 		wf_wake_dispatcher();
 }
 
+/* Undo what was done at a level and above. */
+static void
+undo_level(int level)
+{
+	while (undos != NULL && undos->level >= level)
+	{
+		undos->fn(undos->arg);
+		undos = undos->next;
+	}
+}
+
+static void
+refuse_prepare(void)
+{
+	if (not_to_prepare != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot PREPARE a transaction that has called %s", not_to_prepare),
+				 errdetail("What it holds would be held by nobody who can be asked for it."),
+				 errhint("Commit first.")));
+}
+
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_PRE_PREPARE)
+	{
+		refuse_prepare();
+		return;
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		not_to_prepare = NULL;
 	if (event == XACT_EVENT_COMMIT)
+	{
 		committed = queued != NULL || actions != NULL;
+		undos = NULL;
+	}
 	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
+		if (event == XACT_EVENT_ABORT)
+			undo_level(0);
 		queued = NULL;
 		actions = NULL;
+		undos = NULL;
 	}
 }
 
@@ -93,7 +131,7 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 	actions = NULL;
 }
 
-/* Entries of the newest transactions are at the head of both lists. */
+/* Entries of the newest transactions are at the head of all lists. */
 static void
 drop_level(int level)
 {
@@ -101,6 +139,7 @@ drop_level(int level)
 		queued = queued->next;
 	while (actions != NULL && actions->level >= level)
 		actions = actions->next;
+	undo_level(level);
 }
 
 static void
@@ -109,6 +148,8 @@ hand_to_parent(int level)
 	Queued	   *q;
 
 	for (Action *a = actions; a != NULL && a->level == level; a = a->next)
+		a->level--;
+	for (Action *a = undos; a != NULL && a->level == level; a = a->next)
 		a->level--;
 	while ((q = queued) != NULL && q->level == level)
 	{
@@ -182,6 +223,21 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 		q->enqueued++;
 }
 
+bool
+wf_wakeup_pending(int32 workflow_id, TimestampTz *earliest, uint32 *streams)
+{
+	*earliest = DT_NOEND;
+	*streams = 0;
+	for (Queued *q = queued; q != NULL; q = q->next)
+	{
+		if (q->workflow_id != workflow_id)
+			continue;
+		*earliest = Min(*earliest, q->earliest);
+		*streams |= q->streams;
+	}
+	return *streams != 0;
+}
+
 uint64
 wf_wakeup_enqueued(int32 workflow_id)
 {
@@ -193,8 +249,8 @@ wf_wakeup_enqueued(int32 workflow_id)
 	return n;
 }
 
-void
-wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
+static void
+add_action(Action **list, void (*fn) (const void *arg), const void *arg, Size size)
 {
 	Action	   *a = MemoryContextAllocZero(TopTransactionContext, sizeof(Action));
 
@@ -203,8 +259,27 @@ wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
 	a->level = GetCurrentTransactionNestLevel();
 	a->fn = fn;
 	memcpy(a->arg, arg, size);
-	a->next = actions;
-	actions = a;
+	a->next = *list;
+	*list = a;
+}
+
+void
+wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
+{
+	add_action(&actions, fn, arg, size);
+}
+
+void
+wf_refuse_prepare(const char *function)
+{
+	register_callbacks();
+	not_to_prepare = function;
+}
+
+void
+wf_at_abort(void (*fn) (const void *arg), const void *arg, Size size)
+{
+	add_action(&undos, fn, arg, size);
 }
 
 void

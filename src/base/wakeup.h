@@ -21,12 +21,27 @@
  */
 extern void wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream);
 
+/*
+ * What the transaction will say at its commit of a workflow's queues: the
+ * least run_at, the streams; false: nothing.
+ */
+extern bool wf_wakeup_pending(int32 workflow_id, TimestampTz *earliest, uint32 *streams);
+
 /* Runs of a workflow that the transaction has enqueued so far. */
 extern uint64 wf_wakeup_enqueued(int32 workflow_id);
 
 /* Call fn(arg) after commit; arg is copied.  fn must not throw. */
 #define WF_AT_COMMIT_ARG 24
 extern void wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size);
+
+/*
+ * Call fn(arg) if what the transaction, or the savepoint, has done so far is
+ * rolled back.  By then it is not visible to anybody as under way.
+ */
+extern void wf_at_abort(void (*fn) (const void *arg), const void *arg, Size size);
+
+/* From here on the transaction cannot be PREPAREd: error 0A000. */
+extern void wf_refuse_prepare(const char *function);
 
 /* Post a notice at once, outside any transaction's fate. */
 extern void wf_notice_post(WfDatabase *database, int32 workflow_id,

@@ -19,10 +19,13 @@
 #include "base/audit.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/leases.h"
 #include "base/shmem.h"
+#include "ops/announce.h"
 #include "ops/audit.h"
 #include "ops/dispatch.h"
 #include "ops/expire.h"
+#include "ops/lease.h"
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
@@ -73,6 +76,7 @@ wf_dispatch_turn(void)
 
 	if (!recovered)
 	{
+		wf_leases_look_again(&database->leases);
 		wf_recover();
 		recovered = true;
 	}
@@ -89,7 +93,9 @@ wf_dispatch_turn(void)
 
 		next_sweep = TimestampTzPlusMilliseconds(now, more ? 10 : wf_sweep_interval);
 	}
-	wake = wf_dispatch ? hand_over(now, told) : DT_NOEND;
+	wake = wf_lease_sweep(now);
+	if (wf_dispatch)
+		wake = Min(wake, hand_over(now, told));
 	return Min(wake, next_sweep);
 }
 
@@ -122,6 +128,8 @@ hand_over(TimestampTz now, bool told)
 	}
 	if (batches != NIL)
 		ForceSyncCommit();
+	if (!XactReadOnly)
+		wf_announce_end();
 	wf_turn_end();
 
 	foreach(lc, batches)
@@ -316,6 +324,11 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	int			n;
 	Batch	   *batch;
 
+	if (found != NULL && !found->dropped && !found->paused && !found->has_handler)
+	{
+		wf_announce(queue, found, now);
+		return false;
+	}
 	if (!may_run(queue, found))
 	{
 		queue->ready_at = DT_NOEND; /* until told, or one of them ends */

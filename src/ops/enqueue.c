@@ -18,7 +18,7 @@
 #include "base/wakeup.h"
 #include "ops/enqueue.h"
 #include "ops/outcome.h"
-#include "store/queue_store.h"
+#include "ops/queue.h"
 #include "store/ring.h"
 
 static void create_run(const WfRequest *request, const WfRequestItem *item,
@@ -119,7 +119,7 @@ check_room(const WfRequest *request, const WfRequestItem *item)
 
 	if (workflow->max_queued == 0)
 		return;
-	unfinished = wf_count_unfinished(workflow->id, wf_queue_count) +
+	unfinished = wf_count_unfinished(workflow->id, wf_queue_count_unfinished) +
 		(int64) wf_wakeup_enqueued(workflow->id);
 	if (unfinished >= workflow->max_queued)
 		ereport(ERROR,
@@ -288,6 +288,7 @@ replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answe
 	event.run_at = request->has_run_at ? request->run_at : answer->last.run_at;
 	if (request->has_priority)
 		event.priority = request->priority;
+	wf_run_moves(run, &answer->last);
 	if (!wf_event_append(&run->run_id, run->slice, &event))
 		return false;
 

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "ops/enqueue.h"
 #include "ops/expire.h"
+#include "ops/lease.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
 #include "store/relations.h"
@@ -284,6 +285,7 @@ wf_expire(PG_FUNCTION_ARGS)
 	max_rows = PG_GETARG_INT32(0);
 	PreventCommandIfReadOnly("wf_expire()");
 
+	wf_lease_sweep_here(now);
 	memset(&walk, 0, sizeof(walk));
 	memset(look_again, 0, sizeof(look_again));
 	if (current_is_over(now))

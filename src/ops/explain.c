@@ -23,6 +23,7 @@
 #include "base/shmem.h"
 #include "ops/access.h"
 #include "ops/enqueue.h"
+#include "ops/lease.h"
 #include "ops/read.h"
 #include "store/installation.h"
 
@@ -43,6 +44,7 @@ static void explain(const WfWorkflow *workflow, const char *key, int length, Ver
 					WfRun *run);
 static void why_queued(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last);
 static bool handler_exists(const WfWorkflow *workflow);
+static const char *describe_lease(const WfEvent *last);
 static void why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow);
 
 /*
@@ -183,11 +185,39 @@ wf_why(PG_FUNCTION_ARGS)
 						  last.kind == WF_EVENT_FAILED ? "failed" : "been cancelled",
 						  last.kind == WF_EVENT_COMPLETED ? "" : "; wf_retry() queues it again"));
 	else if (strcmp(sight.state, "running") == 0)
-		put(out, psprintf("The run is running: attempt %d, since %s.", sight.attempt,
-						  timestamptz_to_str(sight.started_at)));
+		put(out, psprintf("The run is running: attempt %d, since %s%s.", sight.attempt,
+						  pstrdup(timestamptz_to_str(sight.started_at)), describe_lease(&last)));
 	else
 		why_queued(out, &workflow, &last);
 	return (Datum) 0;
+}
+
+/* Which worker has it, and until when. */
+static const char *
+describe_lease(const WfEvent *last)
+{
+	if (last->lease_until == DT_NOBEGIN)
+		return "";
+	return psprintf("; %s has it until %s",
+					last->worker == NULL ? "a worker" : psprintf("worker \"%s\"", last->worker),
+					pstrdup(timestamptz_to_str(last->lease_until)));
+}
+
+static void
+why_not_claimed(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last)
+{
+	WfLease    *leases;
+	int			n;
+
+	if (workflow->max_running > 0 &&
+		(n = wf_lease_held(workflow->id, &leases)) >= workflow->max_running)
+		put(out, psprintf("max_running of its workflow is reached: %d of %d runs, among them %s; they end, or wf_alter_workflow() raises it.",
+						  n, workflow->max_running,
+						  DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&leases[0].run_id)))));
+	else if (wf_installation_identity() != WF_IDENTITY_OURS)
+		put(out, "This database is a copy: nothing is handed out until wf_adopt().");
+	else if (last->run_at <= wf_clock_now() && !workflow->paused)
+		put(out, "Its workflow has no handler: the run waits for an external worker to claim it.");
 }
 
 static void
@@ -204,7 +234,7 @@ why_queued(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last)
 	if (workflow->paused)
 		put(out, "Its workflow is paused; wf_resume() goes on.");
 	if (!workflow->has_handler)
-		put(out, "Its workflow has no handler: the run waits for an external worker to claim it.");
+		why_not_claimed(out, workflow, last);
 	else
 		why_not_dispatched(out, workflow);
 	if (tuplestore_tuple_count(out->setResult) == before)

@@ -17,11 +17,13 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "base/claim_queue.h"
 #include "base/clock.h"
 #include "base/wakeup.h"
 #include "ops/access.h"
 #include "ops/enqueue.h"
 #include "ops/execute.h"
+#include "ops/lease.h"
 #include "ops/outcome.h"
 #include "ops/pool.h"
 #include "ops/queue.h"
@@ -84,13 +86,17 @@ cancel_run(const WfRun *run, WfEvent *last, const char *reason)
 		wf_event_follow(&event, last, WF_EVENT_CANCELLED, wf_clock_now());
 		event.started_at = last->started_at;
 		event.attempt = Max(last->attempt, wf_run_executing(&run->run_id, &event.started_at));
+		event.worker = last->worker;
 		event.error = (char *) reason;
+		wf_run_moves(run, last);
 		if (wf_event_append(&run->run_id, run->slice, &event))
 			break;
 		wf_event_of_run(run, NULL, last);
 	}
 	if (wf_shared != NULL)
 		wf_at_commit(interrupt_executor, &run->run_id, sizeof(run->run_id));
+	if (wf_event_state(last) == WF_RUNNING)
+		wf_claim_ends(run->workflow_id);
 	wf_run_ends(&run->run_id, run->workflow_id, WF_EVENT_CANCELLED);
 	return true;
 }
@@ -260,6 +266,7 @@ wf_reschedule(PG_FUNCTION_ARGS)
 	event.run_at = PG_ARGISNULL(1) ? last.run_at : Max(PG_GETARG_TIMESTAMPTZ(1), MIN_TIMESTAMP);
 	if (!PG_ARGISNULL(2))
 		event.priority = PG_GETARG_INT32(2);
+	wf_run_moves(&run, &last);
 	if (!wf_event_append(&run.run_id, run.slice, &event))
 		PG_RETURN_BOOL(false);
 	wf_wakeup_queued(run.workflow_id, event.run_at, WF_STREAM_EVENT(run.slice));
@@ -269,10 +276,45 @@ wf_reschedule(PG_FUNCTION_ARGS)
 bool
 wf_queue_has_unfinished(int32 workflow_id)
 {
-	return wf_queue_any(workflow_id);
+	WfLease    *leases;
+
+	return wf_queue_any(workflow_id) || wf_lease_held(workflow_id, &leases) > 0;
 }
 
-/* Cancel whatever is queued or being executed, a batch at a time. */
+int64
+wf_queue_count_unfinished(int32 workflow_id)
+{
+	WfLease    *leases;
+
+	return wf_queue_count(workflow_id) + wf_lease_held(workflow_id, &leases);
+}
+
+static int64
+cancel_by_id(const pg_uuid_t *run_id, const char *reason)
+{
+	WfRun		run;
+	WfEvent		last;
+
+	CHECK_FOR_INTERRUPTS();
+	if (!wf_run_find(run_id, NULL, false, &run))
+		return 0;
+	wf_event_of_run(&run, NULL, &last);
+	return cancel_run(&run, &last, reason) ? 1 : 0;
+}
+
+static int64
+cancel_leased(int32 workflow_id, const char *reason)
+{
+	WfLease    *leases;
+	int			n = wf_lease_held(workflow_id, &leases);
+	int64		cancelled = 0;
+
+	for (int i = 0; i < n; i++)
+		cancelled += cancel_by_id(&leases[i].run_id, reason);
+	return cancelled;
+}
+
+/* Cancel whatever is queued, executed or leased, a batch at a time. */
 int64
 wf_queue_cancel_all(int32 workflow_id, const char *reason)
 {
@@ -285,19 +327,9 @@ wf_queue_cancel_all(int32 workflow_id, const char *reason)
 	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, 1000, NULL, items, &next_due)) > 0)
 	{
 		for (int i = 0; i < n; i++)
-		{
-			WfRun		run;
-			WfEvent		last;
-
-			CHECK_FOR_INTERRUPTS();
-			if (!wf_run_find(&items[i].run_id, NULL, false, &run))
-				continue;
-			wf_event_of_run(&run, NULL, &last);
-			if (cancel_run(&run, &last, reason))
-				cancelled++;
-		}
+			cancelled += cancel_by_id(&items[i].run_id, reason);
 	}
-	return cancelled;
+	return cancelled + cancel_leased(workflow_id, reason);
 }
 
 /*

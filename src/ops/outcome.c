@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "base/audit.h"
+#include "base/claim_queue.h"
 #include "base/clock.h"
 #include "base/waiters.h"
 #include "base/wakeup.h"
@@ -59,6 +60,54 @@ wf_outcome_crashed(WfEvent *event)
 	}
 	event->kind = WF_EVENT_CRASHED;
 	event->run_at = event->at;
+}
+
+void
+wf_outcome_lapsed(const WfWorkflow *workflow, WfEvent *event)
+{
+	event->sqlstate = "08006";
+	event->error = "the lease ended and the worker had not reported";
+	if (event->tries >= workflow->max_attempts)
+	{
+		event->kind = WF_EVENT_FAILED;
+		return;
+	}
+	event->kind = WF_EVENT_LOST;
+	event->run_at = event->at;
+}
+
+typedef struct Moved
+{
+	int32		workflow_id;
+	int			stream;
+	TimestampTz run_at;
+} Moved;
+
+static void
+after_no_move(const void *arg)
+{
+	const Moved *moved = arg;
+	WfDatabase *database = wf_database_mine();
+	uint32		streams = (uint32) 1 << moved->stream;
+
+	wf_claim_queue_notice(moved->workflow_id, moved->run_at, streams);
+	if (database == NULL)
+		return;
+	wf_notice_post(database, moved->workflow_id, moved->run_at, streams);
+	wf_wake_dispatcher();
+}
+
+void
+wf_run_moves(const WfRun *run, const WfEvent *last)
+{
+	Moved		moved;
+
+	if (wf_shared == NULL || wf_event_state(last) != WF_QUEUED)
+		return;
+	moved.workflow_id = run->workflow_id;
+	moved.stream = last->seq == 0 ? WF_STREAM_RUN(run->slice) : WF_STREAM_EVENT(run->slice);
+	moved.run_at = last->run_at;
+	wf_at_abort(after_no_move, &moved, sizeof(moved));
 }
 
 void

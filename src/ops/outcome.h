@@ -21,6 +21,15 @@ extern void wf_outcome_failed(const WfWorkflow *workflow, WfEvent *event);
 /* the same for an attempt that a crash of the server ended */
 extern void wf_outcome_crashed(WfEvent *event);
 
+/* the same for one whose lease has ended; it counts, as it has begun */
+extern void wf_outcome_lapsed(const WfWorkflow *workflow, WfEvent *event);
+
+/*
+ * The transaction moves a run that is queued.  If it is rolled back, whoever
+ * reads the queue, and has passed the run by meanwhile, is told to go back.
+ */
+extern void wf_run_moves(const WfRun *run, const WfEvent *last);
+
 /* after the commit of an event: if it has ended the run, count it and wake who waits */
 extern void wf_run_ended(const pg_uuid_t *run_id, int32 workflow_id, char kind);
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * queues.c
- *		The dispatcher's memory: workflows with handlers, runs handed over.
+ *		The dispatcher's memory: workflows, runs handed over.
  *
  * Its size goes with the number of workflows and of runs handed over, never
  * with that of queued runs.  Lives as long as the process.
@@ -48,6 +48,7 @@ find_queue(int32 workflow_id)
 		queue->cursors = MemoryContextAllocZero(TopMemoryContext, sizeof(WfCursors));
 		queue->ready_at = 0;
 		queue->outstanding = 0;
+		queue->announcing = false;
 	}
 	return queue;
 }
@@ -71,10 +72,6 @@ read_list(void)
 	list_length = 0;
 	for (int i = 0; i < n; i++)
 	{
-		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
-
-		if (workflow == NULL || !workflow->has_handler)
-			continue;
 		queue = find_queue(ids[i]);
 		queue->listed = true;
 		queue->ready_at = 0;	/* resumed, given a handler, ... */

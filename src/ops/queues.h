@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * queues.h
- *		The dispatcher's memory: workflows with handlers, runs handed over.
+ *		The dispatcher's memory: workflows, runs handed over.
  *-------------------------------------------------------------------------
  */
 #ifndef WF_QUEUES_H
@@ -18,6 +18,7 @@ typedef struct WfQueue
 	TimestampTz ready_at;		/* look at it then; DT_NOEND: when told */
 	int			outstanding;	/* runs handed over and not finished */
 	bool		listed;			/* found when the list was last read */
+	bool		announcing;		/* external workers are told of its runs */
 } WfQueue;
 
 /* the workflows, in an order that rotates from turn to turn */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * wait.c
- *		wf_wait: until a run has ended, without polling and without a snapshot.
+ *		wf_wait: until a run has ended, without polling, snapshot or locks.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -24,14 +24,12 @@
 #include "ops/access.h"
 #include "ops/execute.h"
 #include "ops/read.h"
+#include "ops/wait.h"
 
 PG_FUNCTION_INFO_V1(wf_wait);
 
-#define LOOK_MS 100				/* only where nobody can wake us */
-
 static bool wait_for_end(const pg_uuid_t *run_id, TimestampTz deadline, WfSight *sight);
 static bool look(const pg_uuid_t *run_id, WfSight *sight);
-static void let_snapshot_go(void);
 static void refuse_own_run(const pg_uuid_t *run_id);
 
 /*
@@ -42,7 +40,7 @@ Datum
 wf_wait(PG_FUNCTION_ARGS)
 {
 	pg_uuid_t	run_id;
-	TimestampTz deadline = DT_NOEND;
+	TimestampTz deadline;
 	WfSight		sight;
 	TupleDesc	desc;
 	Datum		values[2] = {0};
@@ -53,26 +51,17 @@ wf_wait(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"run_id\" of wf_wait must not be null")));
 	run_id = *PG_GETARG_UUID_P(0);
-	if (!PG_ARGISNULL(1))
-	{
-		if (wf_interval_is_negative(PG_GETARG_INTERVAL_P(1)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument \"timeout\" of wf_wait must not be negative"),
-					 errhint("Pass NULL to wait for ever.")));
-		deadline = wf_clock_add(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(1));
-	}
+	deadline = wf_wait_deadline(fcinfo, 1, "wf_wait");
 	refuse_own_run(&run_id);
 
-	let_snapshot_go();
+	wf_let_snapshot_go();
 	(void) wait_for_end(&run_id, deadline, &sight);
 	EnsurePortalSnapshotExists();
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = CStringGetTextDatum(sight.state);
-	if (sight.result != (Datum) 0)
-		values[1] = PointerGetDatum(PG_DETOAST_DATUM_COPY(sight.result));
+	values[1] = sight.result;
 	nulls[1] = sight.result == (Datum) 0;
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
@@ -101,8 +90,8 @@ refuse_own_run(const pg_uuid_t *run_id)
  * reference to it; they are of no use while waiting and would keep vacuum
  * from its work.  Anything beyond that is somebody else's.
  */
-static void
-let_snapshot_go(void)
+void
+wf_let_snapshot_go(void)
 {
 	Portal		portal = ActivePortal;
 
@@ -125,6 +114,47 @@ let_snapshot_go(void)
 				 errhint("CALL it at the top level, at READ COMMITTED, with no cursor open.")));
 }
 
+TimestampTz
+wf_wait_deadline(FunctionCallInfo fcinfo, int argument, const char *function)
+{
+	if (PG_ARGISNULL(argument))
+		return DT_NOEND;
+	if (wf_interval_is_negative(PG_GETARG_INTERVAL_P(argument)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"timeout\" of %s must not be negative", function),
+				 errhint("Pass NULL to wait for ever.")));
+	return wf_clock_add(GetCurrentTimestamp(), PG_GETARG_INTERVAL_P(argument));
+}
+
+/*
+ * A resource owner of its own, as a subtransaction has, for what is opened
+ * and locked while looking; an error leaves it to the transaction's.
+ */
+ResourceOwner
+wf_look_begin(void)
+{
+	ResourceOwner before = CurrentResourceOwner;
+
+	CurrentResourceOwner = ResourceOwnerCreate(before, "pg_workflow look");
+	PushActiveSnapshot(GetLatestSnapshot());
+	return before;
+}
+
+void
+wf_look_end(ResourceOwner before)
+{
+	ResourceOwner mine = CurrentResourceOwner;
+
+	PopActiveSnapshot();
+	InvalidateCatalogSnapshot();
+	ResourceOwnerRelease(mine, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+	ResourceOwnerRelease(mine, RESOURCE_RELEASE_LOCKS, false, false);
+	ResourceOwnerRelease(mine, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+	CurrentResourceOwner = before;
+	ResourceOwnerDelete(mine);
+}
+
 /* See where the run is, with a snapshot of its own; true: it has ended. */
 static bool
 look(const pg_uuid_t *run_id, WfSight *sight)
@@ -133,14 +163,15 @@ look(const pg_uuid_t *run_id, WfSight *sight)
 	WfEvent		last;
 	WfWorkflow	workflow;
 	bool		ended;
+	ResourceOwner before = wf_look_begin();
 
-	PushActiveSnapshot(GetLatestSnapshot());
 	wf_run_require(run_id, WF_MAY_ENQUEUE | WF_MAY_READ | WF_MAY_WORK, true,
 				   &run, &last, &workflow);
 	wf_sight(&run, &last, false, sight);
 	ended = wf_state_is_terminal(wf_event_state(&last));
-	PopActiveSnapshot();
-	InvalidateCatalogSnapshot();
+	if (sight->result != (Datum) 0)
+		sight->result = PointerGetDatum(PG_DETOAST_DATUM_COPY(sight->result));
+	wf_look_end(before);
 	return ended;
 }
 
@@ -160,7 +191,7 @@ wait_for_end(const pg_uuid_t *run_id, TimestampTz deadline, WfSight *sight)
 			if (ms <= 0)
 				break;
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 place < 0 ? Min(ms, LOOK_MS) : Min(ms, INT_MAX),
+							 place < 0 ? Min(ms, WF_LOOK_MS) : Min(ms, INT_MAX),
 							 WaitEventExtensionNew("PgWorkflowRun"));
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();

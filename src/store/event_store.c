@@ -31,7 +31,7 @@ enum
 {
 	RUN_ID = 1, AT, SEQ, ATTEMPT, WORKFLOW_ID, PRIORITY, TRIES, CRASHES, KIND,
 	RUN_AT, LEASE_UNTIL, STARTED_AT, RESULT, WORKER, SQLSTATE, ERROR_TEXT,
-	DETAIL, CONTEXT, NCOLUMNS = CONTEXT
+	DETAIL, CONTEXT, LEASE, NCOLUMNS = LEASE
 };
 
 #define DELETE_EVENTS(n) { \
@@ -169,6 +169,8 @@ read_event(WfScan *scan, WfEvent *event)
 	event->error = read_text(scan, ERROR_TEXT);
 	event->detail = read_text(scan, DETAIL);
 	event->context = read_text(scan, CONTEXT);
+	value = wf_scan_value(scan, LEASE, &isnull);
+	event->lease_us = isnull ? 0 : DatumGetInt64(value);
 	event->xmin = DatumGetTransactionId(slot_getsysattr(scan->slot,
 														MinTransactionIdAttributeNumber,
 														&isnull));
@@ -216,6 +218,12 @@ wf_event_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
 		else
 			XactLockTableWait(writer.xid, NULL, NULL, XLTW_None);
 	}
+}
+
+bool
+wf_event_try_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
+	return append(run_id, slice, event, true);
 }
 
 void
@@ -267,6 +275,8 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 	set_text(values, nulls, ERROR_TEXT, event->error);
 	set_text(values, nulls, DETAIL, event->detail);
 	set_text(values, nulls, CONTEXT, event->context);
+	values[LEASE - 1] = Int64GetDatum(event->lease_us);
+	nulls[LEASE - 1] = event->lease_us == 0;
 
 	entries[n++] = (WfIndexEntry) {
 		r->event_id[slice], 2, {UUIDPGetDatum(run_id), Int32GetDatum(event->seq)}

@@ -39,6 +39,8 @@ typedef struct WfEvent
 	char		kind;
 	TimestampTz run_at;			/* DT_NOBEGIN: not queued by this event */
 	TimestampTz lease_until;	/* DT_NOBEGIN: none */
+	int64		lease_us;		/* length of the lease as it was claimed; 0:
+								 * none */
 	TimestampTz started_at;		/* DT_NOBEGIN: not known */
 	Datum		result;			/* jsonb, maybe toasted; 0: NULL */
 	char	   *worker;			/* texts: NULL where there is none */
@@ -89,6 +91,13 @@ extern bool wf_event_peek(const pg_uuid_t *run_id, int slice, int32 seq,
  */
 extern bool wf_event_append(const pg_uuid_t *run_id, int slice,
 							const WfEvent *event);
+
+/*
+ * The same without waiting: false, too, if another transaction is writing
+ * such an event.
+ */
+extern bool wf_event_try_append(const pg_uuid_t *run_id, int slice,
+								const WfEvent *event);
 
 /*
  * The same where hardly anybody can be in the way: an error 23505 instead of

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -230,8 +232,8 @@ read_stream(Reader *reader)
 	reader->stream->idle_until = reader->next_due;
 }
 
-static int
-compare_items(const void *a, const void *b)
+int
+wf_item_compare(const void *a, const void *b)
 {
 	const WfItem *x = a;
 	const WfItem *y = b;
@@ -348,7 +350,7 @@ wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 
 			/* keep the first `limit` of all streams so far */
 			n += reader.n;
-			qsort(found, n, sizeof(WfItem), compare_items);
+			qsort(found, n, sizeof(WfItem), wf_item_compare);
 			for (; n > limit; n--)
 				wf_cursors_put_back(cursors, &found[n - 1]);
 		}
@@ -361,6 +363,32 @@ wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 	memcpy(items, found, sizeof(WfItem) * n);
 	pfree(found);
 	return n;
+}
+
+static void
+open_once(Oid table, Oid *indexes, int n)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+
+	for (int i = 0; i < n; i++)
+		index_close(index_open(indexes[i], AccessShareLock), NoLock);
+	table_close(rel, NoLock);
+}
+
+void
+wf_queue_lock_tables(void)
+{
+	const WfRing *ring = wf_ring();
+
+	wf_ring_foreach(ring, slice)
+	{
+		const WfRelations *r = wf_relations();
+		Oid			of_run[] = {r->run_queue[slice]};
+		Oid			of_event[] = {r->event_id[slice], r->event_queue[slice], r->event_lease[slice]};
+
+		open_once(r->run_slice[slice], of_run, lengthof(of_run));
+		open_once(r->event_slice[slice], of_event, lengthof(of_event));
+	}
 }
 
 bool

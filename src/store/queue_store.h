@@ -9,32 +9,8 @@
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
+#include "base/cursors.h"
 #include "base/shmem.h"
-#include "base/wakeup.h"
-
-#define WF_POSITIONS 4			/* priorities remembered per stream */
-
-/* Everything before it has been taken, in one priority of one stream. */
-typedef struct WfPosition
-{
-	bool		used;
-	int32		priority;
-	TimestampTz run_at;
-	pg_uuid_t	run_id;
-} WfPosition;
-
-/* How far a reader of a workflow's queues has come; zeroes: nowhere yet. */
-typedef struct WfCursors
-{
-	struct WfStream
-	{
-		TimestampTz idle_until; /* nothing is due before; 0: look */
-		TimestampTz skipped;	/* first of the events that were skipped; 0:
-								 * none */
-		WfPosition	positions[WF_POSITIONS];
-		int			oldest;		/* position to be given up next */
-	}			streams[WF_STREAMS];
-} WfCursors;
 
 /* New entries from run_at on: go back to them. */
 extern void wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams);
@@ -57,6 +33,15 @@ extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 						  int limit, bool (*skip) (const pg_uuid_t *run_id),
 						  WfItem *items, TimestampTz *next_due);
+
+/*
+ * Lock and open all that wf_queue_take and the reading of leases need, so that
+ * these wait for nobody; until the transaction ends.
+ */
+extern void wf_queue_lock_tables(void);
+
+/* (priority, run_at, run_id), for qsort */
+extern int	wf_item_compare(const void *a, const void *b);
 
 /* Does the workflow have a run that is queued, or being executed? */
 extern bool wf_queue_any(int32 workflow_id);

@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/claim_queue.h"
 #include "base/shmem.h"
 #include "worker/ddl_hook.h"
 #include "worker/evict.h"
@@ -85,6 +86,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context,
 								params, queryEnv, dest, qc);
 
+	if (prepared)
+		wf_claim_queues_forget();
 	if (prepared && (mine = wf_database_mine()) != NULL)
 	{
 		pg_atomic_write_u32(&mine->reread, 1);

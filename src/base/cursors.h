@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ * cursors.h
+ *		How far a reader of a workflow's queues has come.
+ *
+ * The dispatcher has cursors of its own; claimers of a workflow share one
+ * set (claim_queue.h).  queue_store.c moves them.
+ *-------------------------------------------------------------------------
+ */
+#ifndef WF_CURSORS_H
+#define WF_CURSORS_H
+
+#include "datatype/timestamp.h"
+#include "utils/uuid.h"
+
+#include "base/wakeup.h"
+
+#define WF_POSITIONS 4			/* priorities remembered per stream */
+
+/* Everything before it has been taken, in one priority of one stream. */
+typedef struct WfPosition
+{
+	bool		used;
+	int32		priority;
+	TimestampTz run_at;
+	pg_uuid_t	run_id;
+} WfPosition;
+
+/* zeroes: nowhere yet */
+typedef struct WfCursors
+{
+	struct WfStream
+	{
+		TimestampTz idle_until; /* nothing is due before; 0: look */
+		TimestampTz skipped;	/* first of the events that were skipped; 0:
+								 * none */
+		WfPosition	positions[WF_POSITIONS];
+		int			oldest;		/* position to be given up next */
+	}			streams[WF_STREAMS];
+} WfCursors;
+
+#endif							/* WF_CURSORS_H */

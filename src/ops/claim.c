@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ * claim.c
+ *		wf_claim: hand due runs to an external worker.
+ *
+ * The claimers of a workflow share how far its queues are read
+ * (claim_queue.h), so that none looks at what another has taken, however
+ * much that is.  Queues are read under their locks and the runs then claimed
+ * without them: each by an event, whose unique index has the last word.  A
+ * claim that is rolled back sends the readers back to its runs.
+ *
+ * Locks: the tables' AccessShare first, then those of the claim queues in
+ * the order of their addresses, for the time of one reading.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/audit.h"
+#include "base/claim_queue.h"
+#include "base/clock.h"
+#include "base/leases.h"
+#include "ops/access.h"
+#include "ops/claim.h"
+#include "ops/lease.h"
+#include "ops/outcome.h"
+#include "ops/settings.h"
+#include "ops/worker_args.h"
+#include "store/installation.h"
+#include "store/relations.h"
+
+PG_FUNCTION_INFO_V1(wf_claim);
+
+#define MOST_RUNS 10000			/* claimed by one call */
+
+#define MOST_LAPSED 1000		/* ended leases looked at by one call */
+
+/* one call of wf_claim */
+typedef struct Claim
+{
+	TimestampTz now;
+	int			wanted;
+	int64		lease_us;
+	char	   *worker;
+	int			nsources;
+	WfSource   *sources;
+	Snapshot	snapshot;
+	ReturnSetInfo *out;
+	int			n;				/* runs claimed so far */
+} Claim;
+
+static void read_arguments(FunctionCallInfo fcinfo, Claim *claim);
+static void claim_due(Claim *claim);
+static void claim_lapsed(Claim *claim);
+
+/*
+ * wf_claim(workflows, max_runs, lease, worker): up to max_runs due runs (and
+ * 10,000 at the most), in the order in which they are to start, leased to the
+ * caller.
+ */
+Datum
+wf_claim(PG_FUNCTION_ARGS)
+{
+	Claim		claim = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	PreventCommandIfReadOnly("wf_claim()");
+	claim.out = (ReturnSetInfo *) fcinfo->resultinfo;
+	read_arguments(fcinfo, &claim);
+	if (claim.nsources == 0)
+		return (Datum) 0;
+	if (wf_installation_identity() != WF_IDENTITY_OURS)
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this database is a copy: its runs are not handed out"),
+				 errhint("An administrator can run wf_adopt().")));
+		return (Datum) 0;
+	}
+	wf_refuse_prepare("wf_claim()");
+	claim_due(&claim);
+	if (claim.n < claim.wanted)
+		claim_lapsed(&claim);
+	return (Datum) 0;
+}
+
+static char *
+read_worker(FunctionCallInfo fcinfo, int argument)
+{
+	char	   *worker;
+
+	if (PG_ARGISNULL(argument))
+		return NULL;
+	worker = text_to_cstring(PG_GETARG_TEXT_PP(argument));
+	if (worker[0] == '\0' || strlen(worker) > WF_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"worker\""),
+				 errdetail("It has %zu bytes.", strlen(worker)),
+				 errhint("A worker's name has 1 to %d bytes; NULL is none.", WF_MAX_NAME)));
+	return worker;
+}
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Claim *claim)
+{
+	int32	   *ids;
+
+	if (PG_ARGISNULL(1))
+		wf_refuse_null("max_runs");
+	if (PG_ARGISNULL(2))
+		wf_refuse_null("lease");
+	if (PG_GETARG_INT32(1) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"max_runs\""),
+				 errdetail("It is %d.", PG_GETARG_INT32(1)),
+				 errhint("Accepted values are 1 to %d.", INT_MAX)));
+	claim->wanted = Min(PG_GETARG_INT32(1), MOST_RUNS);
+	claim->lease_us = wf_lease_length(PG_GETARG_INTERVAL_P(2));
+	claim->worker = read_worker(fcinfo, 3);
+	claim->now = wf_clock_now();
+	claim->nsources = wf_workflows_to_work(fcinfo, 0, &ids);
+	claim->sources = wf_sources(ids, claim->nsources);
+}
+
+/* ---- runs that are queued ---- */
+
+/* Claim one run: the event is what counts.  False: another has it. */
+static bool
+start_attempt(Claim *claim, const WfRun *run, const WfEvent *last)
+{
+	WfEvent		event;
+
+	wf_event_follow(&event, last, WF_EVENT_STARTED, claim->now);
+	event.attempt++;
+	event.tries++;
+	event.lease_until = claim->now + claim->lease_us;
+	event.lease_us = claim->lease_us;
+	event.started_at = claim->now;
+	event.worker = claim->worker;
+	if (!wf_event_try_append(&run->run_id, run->slice, &event))
+		return false;
+	wf_count_latency(run->workflow_id, claim->now - Max(last->run_at, run->enqueued_at));
+	return true;
+}
+
+static void
+put_row(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt)
+{
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	values[0] = UUIDPGetDatum(&run->run_id);
+	values[1] = CStringGetTextDatum(source->workflow.name);
+	values[2] = run->payload;
+	nulls[2] = !run->has_payload;
+	nulls[3] = run->key == NULL;
+	if (!nulls[3])
+		values[3] = PointerGetDatum(cstring_to_text_with_len(run->key, run->key_length));
+	values[4] = Int32GetDatum(attempt);
+	values[5] = TimestampTzGetDatum(claim->now + claim->lease_us);
+	tuplestore_putvalues(claim->out->setResult, claim->out->setDesc, values, nulls);
+}
+
+static bool
+claim_item(Claim *claim, const WfSource *source, const WfItem *item)
+{
+	WfRun		run;
+	WfEvent		last = {0};
+
+	last.seq = item->seq;
+	last.attempt = item->attempt - 1;
+	last.workflow_id = item->workflow_id;
+	last.priority = item->priority;
+	last.tries = item->tries;
+	last.crashes = item->crashes;
+	last.run_at = item->run_at;
+	if (!wf_run_find(&item->run_id, claim->snapshot, true, &run) ||
+		!start_attempt(claim, &run, &last))
+		return false;
+	put_row(claim, source, &run, item->attempt);
+	claim->n++;
+	return true;
+}
+
+static void
+claim_due(Claim *claim)
+{
+	WfItem	   *items;
+	int			n = wf_sources_take(claim->sources, claim->nsources, claim->now,
+									claim->wanted, &items);
+
+	if (n == 0)
+		return;
+	wf_lease_written(claim->now + claim->lease_us);
+	claim->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < n; i++)
+	{
+		WfSource   *source = wf_source_of(claim->sources, claim->nsources, items[i].workflow_id);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!claim_item(claim, source, &items[i]) && source->queue != NULL)
+			wf_claim_give_back(source->queue, source->claimed, 1);
+	}
+	UnregisterSnapshot(claim->snapshot);
+}
+
+/* ---- runs whose lease has ended ---- */
+
+/*
+ * The end of the lease and the next attempt are recorded together.  The run
+ * counts against max_running as before.
+ */
+static bool
+take_over(Claim *claim, const WfSource *source, const WfLease *lease)
+{
+	WfRun		run;
+	WfEvent		last;
+	WfEvent		lapse;
+
+	wf_event_last(&lease->run_id, lease->slice, NULL, &last);
+	if (last.seq != lease->seq ||
+		!wf_run_find(&lease->run_id, claim->snapshot, true, &run))
+		return false;
+	wf_lease_lapses(&source->workflow, &last, &lapse, claim->now);
+	if (!wf_event_try_append(&lease->run_id, lease->slice, &lapse))
+		return false;
+	if (wf_state_is_terminal(wf_event_state(&lapse)))
+	{
+		wf_claim_ends(lease->workflow_id);
+		wf_run_ends(&lease->run_id, lease->workflow_id, lapse.kind);
+		return false;
+	}
+	if (!start_attempt(claim, &run, &lapse))
+		elog(ERROR, "event after one's own is taken");
+	put_row(claim, source, &run, lapse.attempt + 1);
+	claim->n++;
+	return true;
+}
+
+/*
+ * The dispatcher records lapsed leases, within moments.  Where it is behind,
+ * or there is none, a claimer does it that has found too little.
+ */
+static void
+claim_lapsed(Claim *claim)
+{
+	WfLease    *leases;
+	int			n;
+	int			before = claim->n;
+
+	if (!wf_lease_may_have_lapsed(claim->now))
+		return;
+	n = wf_lease_lapsed(claim->now, WF_ANY_WORKFLOW, MOST_LAPSED, &leases);
+	claim->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	for (int i = 0; i < n && claim->n < claim->wanted; i++)
+	{
+		WfSource   *source = wf_source_of(claim->sources, claim->nsources, leases[i].workflow_id);
+
+		CHECK_FOR_INTERRUPTS();
+		if (source != NULL && !source->workflow.paused)
+			(void) take_over(claim, source, &leases[i]);
+	}
+	UnregisterSnapshot(claim->snapshot);
+	if (claim->n > before)
+		wf_lease_written(claim->now + claim->lease_us);
+}
