@@ -38,7 +38,7 @@ TAP_TESTS      = 1
 endif
 
 EXTRA_CLEAN = build.flags results log output_iso tmp_check tmp_check_iso \
-	regression.diffs regression.out \
+	regression.diffs regression.out tmp_bench \
 	$(filter-out $(DATA),$(wildcard sql/$(EXTENSION)--*.sql)) \
 	$(wildcard src/*.o src/*/*.o src/*.bc src/*/*.bc)
 
@@ -118,6 +118,16 @@ demo: setup
 	@PG_CONFIG='$(PG_CONFIG)' test/run --install
 	@PG_CONFIG='$(PG_CONFIG)' demo/run
 
+# The scale is the size of the large scenarios, 1 for that of their bars.
+BENCH_SCALE ?= 0.01
+bench: setup
+	@PG_CONFIG='$(PG_CONFIG)' test/run --install
+	@PG_CONFIG='$(PG_CONFIG)' bench/run --scale $(BENCH_SCALE)
+
+bench-quick: setup
+	@PG_CONFIG='$(PG_CONFIG)' test/run --install
+	@PG_CONFIG='$(PG_CONFIG)' bench/run --quick --scale 0.002 --results tmp_bench/RESULTS.md
+
 help:
 	@echo 'make                build; WERROR=1, with_llvm=no, PG_CONFIG=...'
 	@echo 'make install        install into the server of PG_CONFIG'
@@ -128,9 +138,11 @@ help:
 	@echo 'make cassert        build a server with assertions, for make test PG_CONFIG=...'
 	@echo 'make format         indent the C code as PostgreSQL does; format-check only looks'
 	@echo 'make demo           show what it does'
+	@echo 'make bench          all benchmarks, into bench/RESULTS.md; BENCH_SCALE=1 for the full size'
+	@echo 'make bench-quick    a minute of them, into tmp_bench/RESULTS.md'
 	@echo 'make clean          remove what was built'
 
-.PHONY: FORCE setup test test-long cassert format format-check demo help \
+.PHONY: FORCE setup test test-long cassert format format-check demo bench bench-quick help \
 	postgres-is-missing remove-old-bitcode
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all

@@ -18,6 +18,8 @@
 
 #include "base/audit.h"
 #include "base/claim_queue.h"
+#include "base/guc.h"
+#include "base/waiters.h"
 #include "base/wakeup.h"
 
 typedef struct Queued
@@ -28,6 +30,7 @@ typedef struct Queued
 	uint32		streams;
 	TimestampTz earliest;
 	uint64		enqueued;		/* runs, not those queued again */
+	bool		wake;			/* the dispatcher is to look */
 } Queued;
 
 typedef struct Action
@@ -45,27 +48,37 @@ static bool committed = false;
 static const char *not_to_prepare = NULL;	/* what forbids PREPARE */
 static bool callbacks_registered = false;
 
+static void note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake);
 static Queued *find_queued(int32 workflow_id, int level, TimestampTz earliest);
+
+/* Is anybody to be told of runs that external workers claim? */
+static bool
+is_awaited(int32 workflow_id)
+{
+	return (wf_notify_channel != NULL && wf_notify_channel[0] != '\0') ||
+		wf_work_waiters(workflow_id) > 0;
+}
 
 static void
 post_all(void)
 {
 	WfDatabase *database = wf_database_mine();
+	bool		wake = false;
 
 	for (Action *a = actions; a != NULL; a = a->next)
 		a->fn(a->arg);
 
-	if (queued == NULL)
-		return;
 	for (Queued *q = queued; q != NULL; q = q->next)
 	{
+		wake = wake || q->wake || is_awaited(q->workflow_id);
 		wf_claim_queue_notice(q->workflow_id, q->earliest, q->streams);
 		if (database == NULL)
 			continue;
 		wf_notice_post(database, q->workflow_id, q->earliest, q->streams);
 		wf_count(q->workflow_id, WF_COUNT_ENQUEUED, q->enqueued);
 	}
-	if (wf_shared != NULL)
+	/* without a database's slot the launcher is told, to find it */
+	if (wf_shared != NULL && (wake || (queued != NULL && database == NULL)))
 		wf_wake_dispatcher();
 }
 
@@ -160,6 +173,7 @@ hand_to_parent(int level)
 		entry->streams |= q->streams;
 		entry->earliest = Min(entry->earliest, q->earliest);
 		entry->enqueued += q->enqueued;
+		entry->wake |= q->wake;
 	}
 }
 
@@ -210,6 +224,18 @@ find_queued(int32 workflow_id, int level, TimestampTz earliest)
 void
 wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 {
+	note_queued(workflow_id, run_at, stream, true);
+}
+
+void
+wf_wakeup_unhandled(int32 workflow_id, TimestampTz run_at, int stream)
+{
+	note_queued(workflow_id, run_at, stream, false);
+}
+
+static void
+note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake)
+{
 	Queued	   *q;
 
 	if (wf_shared == NULL)
@@ -219,6 +245,7 @@ wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 	q = find_queued(workflow_id, GetCurrentTransactionNestLevel(), run_at);
 	q->streams |= (uint32) 1 << stream;
 	q->earliest = Min(q->earliest, run_at);
+	q->wake |= wake;
 	if (stream < WF_SLICES)
 		q->enqueued++;
 }

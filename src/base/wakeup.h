@@ -22,6 +22,12 @@
 extern void wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream);
 
 /*
+ * The same for a workflow that has no handler: it is posted, but the
+ * dispatcher is woken only if somebody waits for work of the workflow.
+ */
+extern void wf_wakeup_unhandled(int32 workflow_id, TimestampTz run_at, int stream);
+
+/*
  * What the transaction will say at its commit of a workflow's queues: the
  * least run_at, the streams; false: nothing.
  */

@@ -151,7 +151,10 @@ insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
 	if (!wf_run_insert(&run))
 		return false;
 
-	wf_wakeup_queued(run.workflow_id, run.run_at, WF_STREAM_RUN(run.slice));
+	if (request->workflow.has_handler)
+		wf_wakeup_queued(run.workflow_id, run.run_at, WF_STREAM_RUN(run.slice));
+	else
+		wf_wakeup_unhandled(run.workflow_id, run.run_at, WF_STREAM_RUN(run.slice));
 	answer->created = true;
 	answer->run = run;
 	memset(&answer->last, 0, sizeof(answer->last));

@@ -8,25 +8,23 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "store/audit_store.h"
+#include "store/relations.h"
+#include "store/run_store.h"
 #include "store/statement.h"
+#include "store/table.h"
 
-/* the plain key is found with the run, while that is stored */
-static WfStatement insert_duplicate = {
-	.purpose = "write a duplicate",
-	.sql =
-	"INSERT INTO wf.duplicate "
-	"       (at, workflow_id, run_id, outcome, role_name, application_name, client_addr, key) "
-	"SELECT $1, $2, $3, $4, "
-	"       (SELECT a.rolname FROM pg_catalog.pg_authid a WHERE a.oid OPERATOR(pg_catalog.=) $5), "
-	"       $6, $7::pg_catalog.inet, "
-	"       (SELECT r.key FROM wf.run r WHERE r.run_id OPERATOR(pg_catalog.=) $3)",
-	.nargs = 7,
-	.argtypes = (const Oid[]) {TIMESTAMPTZOID, INT4OID, UUIDOID, CHAROID, OIDOID, TEXTOID, TEXTOID},
-	.expect = SPI_OK_INSERT,
+/* columns of wf.duplicate */
+enum
+{
+	AT = 1, WORKFLOW_ID, RUN_ID, OUTCOME, ROLE_NAME, APPLICATION_NAME, CLIENT_ADDR, KEY,
+	NCOLUMNS = KEY
 };
 
 static WfStatement add_counter = {
@@ -65,28 +63,59 @@ static WfStatement purge_duplicates = {
 	.expect = SPI_OK_DELETE,
 };
 
+/* One row; the plain key is found with the run, while that is stored. */
+static void
+insert_duplicate(const WfAuditEntry *e, Snapshot snapshot)
+{
+	const WfRelations *r = wf_relations();
+	char	   *role = GetUserNameFromId(e->role, true);
+	Datum		values[NCOLUMNS] = {0};
+	bool		nulls[NCOLUMNS] = {false};
+	WfIndexEntry entry;
+	NameData	name;
+	WfRun		run;
+
+	values[AT - 1] = TimestampTzGetDatum(e->at);
+	values[WORKFLOW_ID - 1] = Int32GetDatum(e->workflow_id);
+	values[RUN_ID - 1] = UUIDPGetDatum(&e->run_id);
+	values[OUTCOME - 1] = CharGetDatum(e->outcome);
+	nulls[ROLE_NAME - 1] = role == NULL;
+	if (role != NULL)
+	{
+		namestrcpy(&name, role);
+		values[ROLE_NAME - 1] = NameGetDatum(&name);
+	}
+	values[APPLICATION_NAME - 1] = CStringGetTextDatum(e->application_name);
+	nulls[CLIENT_ADDR - 1] = e->client_addr[0] == '\0';
+	if (!nulls[CLIENT_ADDR - 1])
+		values[CLIENT_ADDR - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(e->client_addr));
+	nulls[KEY - 1] = !wf_run_find(&e->run_id, snapshot, false, &run) || run.key == NULL;
+	if (!nulls[KEY - 1])
+		values[KEY - 1] = PointerGetDatum(cstring_to_text_with_len(run.key, run.key_length));
+
+	entry = (WfIndexEntry) {
+		r->duplicate_at, 2, {values[WORKFLOW_ID - 1], values[AT - 1]}
+	};
+	(void) wf_table_insert(r->duplicate, values, nulls, &entry, 1, false);
+}
+
+/* There may be thousands a second: directly, as runs are written. */
 void
 wf_duplicate_insert(const WfAuditEntry *entries, int n)
 {
-	wf_spi_begin();
+	Snapshot	snapshot = wf_callers_snapshot();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_workflow duplicate",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
 	for (int i = 0; i < n; i++)
 	{
-		const WfAuditEntry *e = &entries[i];
-		Datum		values[7];
-		char		nulls[7] = "       ";
-
-		values[0] = TimestampTzGetDatum(e->at);
-		values[1] = Int32GetDatum(e->workflow_id);
-		values[2] = UUIDPGetDatum(&e->run_id);
-		values[3] = CharGetDatum(e->outcome);
-		values[4] = ObjectIdGetDatum(e->role);
-		values[5] = CStringGetTextDatum(e->application_name);
-		values[6] = CStringGetTextDatum(e->client_addr);
-		if (e->client_addr[0] == '\0')
-			nulls[6] = 'n';
-		(void) wf_spi_run(&insert_duplicate, values, nulls, 0);
+		insert_duplicate(&entries[i], snapshot);
+		MemoryContextReset(context);
 	}
-	wf_spi_end();
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	UnregisterSnapshot(snapshot);
 }
 
 void

@@ -140,6 +140,8 @@ load_tables(WfRelations *r)
 	r->workflow = get_relname_relid("workflow", r->schema);
 	r->slice = get_relname_relid("slice", r->schema);
 	r->reservation = get_relname_relid("reservation", r->schema);
+	r->duplicate = get_relname_relid("duplicate", r->schema);
+	r->duplicate_at = get_relname_relid("duplicate_at", r->schema);
 
 #define LOAD(field, format) \
 	(snprintf(name, sizeof(name), format, s), \

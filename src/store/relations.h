@@ -21,6 +21,8 @@ typedef struct WfRelations
 	Oid			workflow;
 	Oid			slice;
 	Oid			reservation;
+	Oid			duplicate;
+	Oid			duplicate_at;	/* its index */
 	Oid			run_slice[WF_SLICES];
 	Oid			run_id[WF_SLICES];	/* indexes */
 	Oid			run_key[WF_SLICES];
