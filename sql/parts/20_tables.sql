@@ -83,6 +83,14 @@ CREATE TABLE wf.slice (
 );
 COMMENT ON TABLE wf.slice IS 'state of each slice of wf.run and wf.event; without a row: empty, or, while there is none with ''current'', slice 0 is current';
 
+-- One row: a clock that is set back while the server is down does not revive
+-- what had expired before.  Not dumped: it is about this server's clock.
+CREATE TABLE wf.clock (
+	seen timestamptz NOT NULL
+) WITH (fillfactor = 20);
+COMMENT ON TABLE wf.clock IS 'the latest time seen, as of the last sweep that had something to store';
+INSERT INTO wf.clock VALUES (clock_timestamp());
+
 -- A run as it was enqueued.  Immutable but for three rare acts: a key that
 -- moves on to another run (key_digest becomes NULL), on_conflict => 'replace',
 -- and wf_erase.  The state of a run is that of its last event.

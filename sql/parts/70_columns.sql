@@ -70,6 +70,7 @@ DECLARE
 		"run_ids": "the runs, in the order in which they are executed",
 		"running": "runs that are being executed",
 		"sealed_at": "when the next slice became the current one",
+		"seen": "it is never taken to be earlier than this",
 		"seq": "number of the event, from 1 for each run",
 		"since": "since when it has been at that",
 		"slice": "number of the slice",

@@ -3,7 +3,8 @@
  *		The time at which something is decided.
  *
  * The latest time seen is kept in shared memory, so that a clock which steps
- * back revives no key and no lease.  Intervals are added in UTC.
+ * back revives no key and no lease; store/clock_store.c brings it over a
+ * restart.  Intervals are added in UTC.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,6 +19,9 @@
 /* '1000 years' as an interval is compared: years of twelve months of 30 days */
 #define FOREVER_US (INT64CONST(1000) * MONTHS_PER_YEAR * DAYS_PER_MONTH * USECS_PER_DAY)
 
+/* where there is no shared memory; the start of the calendar is 2000 */
+static TimestampTz raised_to = 0;
+
 TimestampTz
 wf_clock_now(void)
 {
@@ -25,7 +29,7 @@ wf_clock_now(void)
 	uint64		seen;
 
 	if (wf_shared == NULL)
-		return (TimestampTz) now;
+		return Max((TimestampTz) now, raised_to);
 
 	seen = pg_atomic_read_u64(&wf_shared->clock);
 	while (seen < now)
@@ -39,6 +43,20 @@ wf_clock_now(void)
 			return (TimestampTz) now;
 	}
 	return (TimestampTz) seen;
+}
+
+void
+wf_clock_raise(TimestampTz time)
+{
+	uint64		seen;
+
+	raised_to = Max(raised_to, time);
+	if (wf_shared == NULL)
+		return;
+	seen = pg_atomic_read_u64(&wf_shared->clock);
+	while (seen < (uint64) time &&
+		   !pg_atomic_compare_exchange_u64(&wf_shared->clock, &seen, (uint64) time))
+		;
 }
 
 int64

@@ -8,8 +8,11 @@
 
 #include "datatype/timestamp.h"
 
-/* now, but never before what any backend of this server has been told */
+/* now, but never before what any backend of this server was told earlier */
 extern TimestampTz wf_clock_now(void);
+
+/* It is not before this time either, as is known from before the server's start. */
+extern void wf_clock_raise(TimestampTz seen);
 
 /* time + interval, in UTC, so that a day has 24 hours; saturates at infinity */
 extern TimestampTz wf_clock_add(TimestampTz time, const Interval *interval);

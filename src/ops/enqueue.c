@@ -23,6 +23,8 @@
 
 static void create_run(const WfRequest *request, const WfRequestItem *item,
 					   const WfRun *replaced, TimestampTz now, WfRun *run);
+static bool skip_or_wait(const WfRequest *request, const WfRequestItem *item,
+						 const WfHolder *holder, WfAnswer *answer);
 static bool answer_duplicate(const WfRequest *request, WfRequestItem *item,
 							 WfAnswer *answer, bool invisible);
 static bool insert_run(const WfRequest *request, WfRequestItem *item,
@@ -33,7 +35,6 @@ static bool rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *
 static bool queue_again(const WfRun *run, WfEvent *last, TimestampTz now);
 static bool replace_run(const WfRequest *request, const WfRequestItem *item,
 						WfAnswer *answer, TimestampTz now);
-static void report_invisible(void) pg_attribute_noreturn();
 
 /*
  * Do what a request asks for one item.  Loops only where another transaction
@@ -66,16 +67,26 @@ wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 					return;
 				break;
 			case WF_PROBE_IN_DOUBT:
-				if (request->on_conflict == WF_ON_CONFLICT_SKIP)
-				{
-					answer->skipped = true;
+				if (skip_or_wait(request, item, &holder, answer))
 					return;
-				}
-				wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
-				wf_holder_wait(request, item, &holder);
 				break;
 		}
 	}
+}
+
+/* Another transaction is at the key.  True: the answer does not wait for it. */
+static bool
+skip_or_wait(const WfRequest *request, const WfRequestItem *item,
+			 const WfHolder *holder, WfAnswer *answer)
+{
+	if (request->on_conflict == WF_ON_CONFLICT_SKIP)
+	{
+		answer->skipped = true;
+		return true;
+	}
+	wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
+	wf_holder_wait(request, item, holder);
+	return false;
 }
 
 /* The run that a request asks for, before it is written. */
@@ -185,26 +196,37 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 	WfDecision	decision;
 
 	if (invisible)
-		report_invisible();
+		wf_report_invisible();
 	Assert(run->key_length == item->key_length &&
 		   memcmp(run->key, item->key, item->key_length) == 0);
 
 	wf_event_for_caller(run, last);
 	decision = wf_decide(request, item, run, last, now);
-	if (IsolationUsesXactSnapshot() &&
-		(decision == WF_DECIDE_NEW || decision == WF_DECIDE_RESUME ||
-		 decision == WF_DECIDE_REPLACE))
+	if (IsolationUsesXactSnapshot() && decision == WF_DECIDE_REPLACE)
 	{
 		WfEvent		newest;
 
 		wf_event_of_run(run, NULL, &newest);
 		if (newest.seq != last->seq)
-			report_invisible();
+			wf_report_invisible();
 	}
 
-	if ((decision == WF_DECIDE_RESUME || decision == WF_DECIDE_REPLACE) &&
-		wait_for_writer(request, item, answer))
+	if (decision == WF_DECIDE_REPLACE && wait_for_writer(request, item, answer))
 		return false;
+	if (decision == WF_DECIDE_NEW || decision == WF_DECIDE_RESUME)
+	{
+		WfHolder	holder;
+
+		switch (wf_holder_lock_run(run, last, &holder))
+		{
+			case WF_ROW_BUSY:
+				return skip_or_wait(request, item, &holder, answer);
+			case WF_ROW_CHANGED:
+				return false;
+			case WF_ROW_LOCKED:
+				break;
+		}
+	}
 	if (decision != WF_DECIDE_NEW)
 		wf_audit_record(request->workflow.id, &run->run_id, outcomes[decision], now);
 
@@ -245,7 +267,10 @@ wait_for_writer(const WfRequest *request, const WfRequestItem *item, const WfAns
 	return true;
 }
 
-/* A new run takes the key over: the one update that a key ever gets. */
+/*
+ * A new run takes the key over: the one update that a key ever gets.  The old
+ * run is locked, so that nobody else can do the same or queue it again.
+ */
 static bool
 rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 {
@@ -258,7 +283,7 @@ rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 	return true;
 }
 
-/* A failed run gets further attempts (on_failed => 'resume'). */
+/* A failed run, which is locked, gets further attempts (on_failed => 'resume'). */
 static bool
 queue_again(const WfRun *run, WfEvent *last, TimestampTz now)
 {
@@ -304,14 +329,4 @@ replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answe
 	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
 	answer->last = event;
 	return true;
-}
-
-static void
-report_invisible(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent use of an idempotency key"),
-			 errdetail("The key was bound, or its run changed, after this transaction's snapshot was taken."),
-			 errhint("Retry the transaction.")));
 }

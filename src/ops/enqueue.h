@@ -95,6 +95,17 @@ extern void wf_report_duplicate(const WfRequest *request, const WfRequestItem *i
 extern void wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
 						   const WfHolder *holder);
 
+/*
+ * Lock a run of which *seen was read, against losing its key, being queued
+ * again or being carried.  WF_ROW_CHANGED: it is not as it was, look again;
+ * above READ COMMITTED that is error 40001.  WF_ROW_BUSY: wait for *holder,
+ * then look again.
+ */
+extern WfRowLock wf_holder_lock_run(WfRun *run, const WfEvent *seen, WfHolder *holder);
+
+/* error 40001 */
+extern void wf_report_invisible(void) pg_attribute_noreturn();
+
 /* "the transaction of process 4711": the backend or prepared transaction */
 extern char *wf_holder_name(TransactionId xid);
 

@@ -301,6 +301,8 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 	WfRequestItem **order;
 	Datum		(*rows)[3];
 	bool	   *skipped;
+	MemoryContext each;
+	MemoryContext caller = CurrentMemoryContext;
 	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -326,18 +328,22 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(2))
 		qsort(order, n, sizeof(*order), compare_items);
 
+	each = AllocSetContextCreate(caller, "pg_workflow item", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < n; i++)
 	{
 		WfAnswer	answer;
 		int			at = order[i]->ordinal - 1;
 
 		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(each);
+		MemoryContextSwitchTo(each);
 		wf_enqueue_item(&request, order[i], &answer);
 		items[at].run_id = answer.run.run_id;
 		rows[at][0] = Int32GetDatum(at + 1);
 		rows[at][1] = UUIDPGetDatum(&items[at].run_id);
 		rows[at][2] = BoolGetDatum(answer.created);
 		skipped[at] = answer.skipped;
+		MemoryContextSwitchTo(caller);
 	}
 	for (int i = 0; i < n; i++)
 	{

@@ -215,7 +215,7 @@ record_completion(Datum result)
 {
 	WfEvent		event = {0};
 
-	event.at = GetCurrentTimestamp();
+	event.at = wf_clock_now();
 	event.seq = current->seq + 1;
 	event.attempt = current->attempt;
 	event.workflow_id = current->workflow_id;
@@ -264,7 +264,7 @@ wf_execute_record_failure(const WfItem *item, const ErrorData *error)
 		wf_event_use_up_attempt(&item->run_id, item->slice, item->attempt);
 		return WF_EVENT_NONE;
 	}
-	wf_event_follow(&event, &last, WF_EVENT_CANCELLED, GetCurrentTimestamp());
+	wf_event_follow(&event, &last, WF_EVENT_CANCELLED, wf_clock_now());
 	event.workflow_id = item->workflow_id;
 	event.priority = item->priority;
 	event.attempt = item->attempt;

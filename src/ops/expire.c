@@ -23,6 +23,7 @@
 #include "ops/lease.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
+#include "store/clock_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
@@ -47,13 +48,14 @@ typedef struct Walk
 	int64		kept;			/* terminal, but not over */
 	bool		unfinished;		/* met one that is not terminal */
 	bool		carrying;		/* second walk */
+	uint64		definitions;	/* wf_workflow_epoch() when it began */
 	TimestampTz now;
 } Walk;
 
 static Walk walk;
 static TimestampTz look_again[WF_SLICES];
 
-static bool step(int64 carry_most, int64 *removed);
+static bool step(int64 carry_most, bool patient, int64 *removed);
 
 static bool
 is_dropped(int32 workflow_id)
@@ -70,10 +72,25 @@ key_lives(const WfRun *run, const WfEvent *last, TimestampTz now)
 	return run->holds_key && !wf_key_expired(run, last, now);
 }
 
+/* Move a run to the current slice, unless somebody is at it: nobody is waited for. */
+static bool
+carry(WfRun *run, const WfEvent *last, bool purged)
+{
+	int			to = wf_ring()->current;
+	WfHolder	holder;
+
+	if (wf_holder_lock_run(run, last, &holder) != WF_ROW_LOCKED)
+		return false;
+	wf_event_carry(&run->run_id, run->slice, to, purged);
+	wf_run_carry(run, to, purged);
+	return true;
+}
+
 static bool
 look_at(const WfRun *run, void *arg)
 {
 	Walk	   *w = arg;
+	WfRun		now = *run;
 	WfEvent		last;
 	bool		purged;
 
@@ -84,7 +101,9 @@ look_at(const WfRun *run, void *arg)
 		w->over += run->holds_key ? 2 : 1;
 		return true;
 	}
-	wf_event_of_run(run, NULL, &last);
+	wf_event_of_run(&now, NULL, &last);
+	if (now.slice != run->slice)
+		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
 	{
 		w->unfinished = true;
@@ -97,12 +116,10 @@ look_at(const WfRun *run, void *arg)
 		w->over += run->holds_key ? 2 : 1;
 		return true;
 	}
-	if (w->carrying)
+	if (w->carrying && !carry(&now, &last, purged))
 	{
-		int			to = wf_ring()->current;
-
-		wf_event_carry(&run->run_id, run->slice, to, purged);
-		wf_run_carry(run, to, purged);
+		w->unfinished = true;
+		return false;
 	}
 	w->kept++;
 	return true;
@@ -161,6 +178,7 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 	walk.slice = slice;
 	walk.carrying = carrying;
 	walk.now = now;
+	walk.definitions = wf_workflow_epoch();
 }
 
 /* The walk has come to the end of its slice, or to a run that is not over. */
@@ -173,7 +191,7 @@ end_walk(int64 carry_most, int64 *removed)
 	walk.active = false;
 	if (!walk.unfinished && walk.kept == 0)
 	{
-		if (wf_ring_empty(slice))
+		if (wf_ring_empty(slice, walk.definitions))
 		{
 			*removed += over;
 			return true;
@@ -197,14 +215,17 @@ end_walk(int64 carry_most, int64 *removed)
 /*
  * One step, in the caller's transaction; true: there may be more to do.  A
  * slice with more than carry_most runs that are not over is left as it is.
+ * Only who is patient may hold up others (wf_ring_turn).
  */
 static bool
-step(int64 carry_most, int64 *removed)
+step(int64 carry_most, bool patient, int64 *removed)
 {
 	const WfRing *ring = wf_ring();
 	TimestampTz now = wf_clock_now();
 
-	if (should_turn(ring, now) && wf_ring_turn(now))
+	if (ring->opened_at[ring->current] == 0 && wf_run_blocks(ring->current) > 0)
+		wf_ring_note_opening(now);
+	if (should_turn(ring, now) && wf_ring_turn(now, patient))
 		return true;
 	if (!walk.active)
 	{
@@ -229,7 +250,10 @@ wf_expire_in_background(void)
 
 	wf_turn_begin();
 	if (!XactReadOnly)
-		more = step(PG_INT64_MAX, &removed) | (wf_duplicate_purge() > 0);
+	{
+		more = step(PG_INT64_MAX, true, &removed) | (wf_duplicate_purge() > 0);
+		wf_clock_save();
+	}
 	wf_turn_end();
 	return more;
 }
@@ -289,8 +313,9 @@ wf_expire(PG_FUNCTION_ARGS)
 	memset(&walk, 0, sizeof(walk));
 	memset(look_again, 0, sizeof(look_again));
 	if (current_is_over(now))
-		(void) wf_ring_turn(now);
-	while (removed < max_rows && step(max_rows, &removed))
+		(void) wf_ring_turn(now, false);
+	while (removed < max_rows && step(max_rows, false, &removed))
 		CHECK_FOR_INTERRUPTS();
+	wf_clock_save();
 	PG_RETURN_INT64(removed);
 }

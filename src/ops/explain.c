@@ -50,7 +50,8 @@ static void why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow);
 /*
  * wf_explain_key(name, key): what enqueueing with this key and the payload
  * that it is bound to would do at this moment: 'create', 'return', 'resume',
- * 'new' (a new run takes the key over) or 'wait'.
+ * 'new' (a new run takes the key over), 'wait', or 'retry' (error 40001: this
+ * transaction's snapshot is too old to be answered from).
  */
 Datum
 wf_explain_key(PG_FUNCTION_ARGS)
@@ -112,6 +113,17 @@ describe_decision(WfDecision decision, const WfWorkflow *workflow, bool expired,
 	}
 }
 
+static bool
+changed_since_snapshot(WfRun *run, const WfEvent *last)
+{
+	WfEvent		newest;
+
+	if (!IsolationUsesXactSnapshot())
+		return false;
+	wf_event_of_run(run, NULL, &newest);
+	return newest.seq != last->seq;
+}
+
 static void
 explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfRun *run)
 {
@@ -121,6 +133,7 @@ explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfR
 	WfHolder	holder;
 	WfEvent		last;
 	WfSight		sight;
+	WfDecision	decision;
 	bool		invisible;
 
 	wf_key_digest(workflow->id, key, length, &item.digest);
@@ -139,7 +152,7 @@ explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfR
 		case WF_PROBE_FOUND:
 			break;
 	}
-	wf_event_of_run(run, NULL, &last);
+	wf_event_for_caller(run, &last);
 	wf_sight(run, &last, true, &sight);
 	v->run = run;
 	v->state = sight.state;
@@ -148,8 +161,16 @@ explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfR
 
 	request.workflow = *workflow;
 	memcpy(item.fingerprint, run->fingerprint, WF_FINGERPRINT_LENGTH);
-	describe_decision(wf_decide(&request, &item, run, &last, now), workflow,
-					  wf_key_expired(run, &last, now), v);
+	decision = wf_decide(&request, &item, run, &last, now);
+	if (invisible || (decision != WF_DECIDE_RETURN && changed_since_snapshot(run, &last)))
+	{
+		memset(v, 0, sizeof(*v));
+		v->expires_at = DT_NOBEGIN;
+		v->verdict = "retry";
+		v->detail = "The key was bound, or its run changed, after this transaction's snapshot was taken: error 40001.";
+		return;
+	}
+	describe_decision(decision, workflow, wf_key_expired(run, &last, now), v);
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "access/subtrans.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
@@ -29,6 +30,8 @@ void
 wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
 			   const WfHolder *holder)
 {
+	if (!TransactionIdIsValid(holder->xid))
+		return;
 	if (holder->token != 0)
 		SpeculativeInsertionWait(holder->xid, holder->token);
 	else if (wf_key_wait < 0)
@@ -70,6 +73,34 @@ wait_bounded(const WfRequest *request, const WfRequestItem *item,
 		report_busy(request, item, holder);
 	}
 	PG_END_TRY();
+}
+
+WfRowLock
+wf_holder_lock_run(WfRun *run, const WfEvent *seen, WfHolder *holder)
+{
+	bool		held_key = run->holds_key;
+	WfRowLock	state = wf_run_lock(run, holder);
+	WfEvent		newest;
+
+	if (state == WF_ROW_LOCKED)
+	{
+		wf_event_of_run(run, NULL, &newest);
+		if (newest.seq != seen->seq || run->holds_key != held_key)
+			state = WF_ROW_CHANGED;
+	}
+	if (state == WF_ROW_CHANGED && IsolationUsesXactSnapshot())
+		wf_report_invisible();
+	return state;
+}
+
+void
+wf_report_invisible(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access due to concurrent use of an idempotency key"),
+			 errdetail("The key was bound, or its run changed, after this transaction's snapshot was taken."),
+			 errhint("Retry the transaction.")));
 }
 
 char *

@@ -39,10 +39,12 @@ PG_FUNCTION_INFO_V1(wf_forget);
 PG_FUNCTION_INFO_V1(wf_reschedule);
 PG_FUNCTION_INFO_V1(wf_cancel_all);
 
-static bool cancel_run(const WfRun *run, WfEvent *last, const char *reason);
+static bool cancel_run(WfRun *run, WfEvent *last, const char *reason);
 static bool retry_run(WfRun *run, WfEvent *last);
+static bool lock_run(WfRun *run, const WfEvent *last);
 static void take_key_again(WfRun *run);
 static void report_newer_run(const WfRun *holder) pg_attribute_noreturn();
+static void report_active(const WfRun *run, WfEvent *last) pg_attribute_noreturn();
 
 static void
 interrupt_executor(const void *run_id)
@@ -75,7 +77,7 @@ wf_cancel(PG_FUNCTION_ARGS)
 }
 
 static bool
-cancel_run(const WfRun *run, WfEvent *last, const char *reason)
+cancel_run(WfRun *run, WfEvent *last, const char *reason)
 {
 	for (;;)
 	{
@@ -152,7 +154,8 @@ take_key_again(WfRun *run)
 				wf_event_of_run(&holder, NULL, &last);
 				if (!wf_key_expired(&holder, &last, wf_clock_now()))
 					report_newer_run(&holder);
-				(void) wf_run_release_key(&holder);
+				if (lock_run(&holder, &last))
+					(void) wf_run_release_key(&holder);
 				break;
 			case WF_PROBE_IN_DOUBT:
 				wf_holder_wait(NULL, &item, &doubt);
@@ -172,13 +175,46 @@ report_newer_run(const WfRun *holder)
 			 errhint("Retry that run, or free the key with wf_forget().")));
 }
 
+/* Lock a run; false: it has changed, or somebody had to be waited for. */
+static bool
+lock_run(WfRun *run, const WfEvent *last)
+{
+	WfRequestItem item = {0};
+	WfHolder	holder;
+	WfRowLock	state = wf_holder_lock_run(run, last, &holder);
+
+	if (state == WF_ROW_BUSY)
+		wf_holder_wait(NULL, &item, &holder);
+	return state == WF_ROW_LOCKED;
+}
+
+/* What has become of a run by now; false: it is gone. */
+static bool
+look_again(WfRun *run, WfEvent *last)
+{
+	pg_uuid_t	run_id = run->run_id;
+
+	if (!wf_run_find(&run_id, NULL, false, run))
+		return false;
+	wf_event_of_run(run, NULL, last);
+	return true;
+}
+
 static bool
 retry_run(WfRun *run, WfEvent *last)
 {
 	WfEvent		event;
+	bool		locked;
 
-	if (wf_event_state(last) != WF_FAILED && wf_event_state(last) != WF_CANCELLED)
-		return false;
+	/* whether it has its key must not change from here on */
+	do
+	{
+		if (wf_event_state(last) != WF_FAILED && wf_event_state(last) != WF_CANCELLED)
+			return false;
+		locked = lock_run(run, last);
+		if (!locked && !look_again(run, last))
+			return false;
+	} while (!locked);
 	wf_event_follow(&event, last, WF_EVENT_REQUEUED, wf_clock_now());
 	event.tries = 0;
 	event.crashes = 0;
@@ -186,12 +222,25 @@ retry_run(WfRun *run, WfEvent *last)
 	event.sqlstate = last->sqlstate;
 	event.error = last->error;
 	if (!wf_event_append(&run->run_id, run->slice, &event))
-		return false;			/* somebody else has just retried it */
+		return false;
 	if (run->key != NULL && !run->holds_key)
 		take_key_again(run);
 	wf_run_reopens(run->workflow_id);
 	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
 	return true;
+}
+
+static void
+report_active(const WfRun *run, WfEvent *last)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("idempotency key is bound to an active run"),
+			 errdetail("Run %s is %s.",
+					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->run_id))),
+					   wf_run_executing(&run->run_id, &last->started_at) != 0 ? "running" :
+					   wf_state_name(wf_event_state(last))),
+			 errhint("Cancel the run first, or pass force => true.")));
 }
 
 /*
@@ -219,22 +268,18 @@ wf_forget(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("wf_forget()");
 
 	wf_key_digest(workflow->id, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &digest);
-	if (!wf_run_find_key(&digest, &run))
-		PG_RETURN_NULL();
-	wf_event_of_run(&run, NULL, &last);
-	if (wf_key_expired(&run, &last, wf_clock_now()) ||
-		(!PG_ARGISNULL(2) && memcmp(PG_GETARG_UUID_P(2), &run.run_id, UUID_LEN) != 0))
-		PG_RETURN_NULL();
-	if (!wf_state_is_terminal(wf_event_state(&last)) &&
-		(PG_ARGISNULL(3) || !PG_GETARG_BOOL(3)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("idempotency key is bound to an active run"),
-				 errdetail("Run %s is %s.",
-						   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run.run_id))),
-						   wf_run_executing(&run.run_id, &last.started_at) != 0 ? "running" :
-						   wf_state_name(wf_event_state(&last))),
-				 errhint("Cancel the run first, or pass force => true.")));
+	do
+	{
+		if (!wf_run_find_key(&digest, &run))
+			PG_RETURN_NULL();
+		wf_event_of_run(&run, NULL, &last);
+		if (wf_key_expired(&run, &last, wf_clock_now()) ||
+			(!PG_ARGISNULL(2) && memcmp(PG_GETARG_UUID_P(2), &run.run_id, UUID_LEN) != 0))
+			PG_RETURN_NULL();
+		if (!wf_state_is_terminal(wf_event_state(&last)) &&
+			(PG_ARGISNULL(3) || !PG_GETARG_BOOL(3)))
+			report_active(&run, &last);
+	} while (!lock_run(&run, &last));
 	if (!wf_run_release_key(&run))
 		PG_RETURN_NULL();
 	answer = palloc(sizeof(pg_uuid_t));

@@ -23,6 +23,7 @@
 
 #include "store/event_store.h"
 #include "store/relations.h"
+#include "store/ring.h"
 #include "store/statement.h"
 #include "store/table.h"
 
@@ -80,10 +81,29 @@ wf_state_name(WfState state)
 	return names[state];
 }
 
-void
-wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event)
+/*
+ * Has a run been carried to another slice, and its events with it, since it
+ * was read?  Only what is in a sealed slice is.
+ */
+static bool
+follow_run(WfRun *run)
 {
-	wf_event_last(&run->run_id, run->slice, snapshot, event);
+	WfRun		now;
+
+	if (wf_ring()->state[run->slice] == WF_SLICE_CURRENT ||
+		!wf_run_find(&run->run_id, NULL, false, &now) || now.slice == run->slice)
+		return false;
+	run->slice = now.slice;
+	return true;
+}
+
+void
+wf_event_of_run(WfRun *run, Snapshot snapshot, WfEvent *event)
+{
+	do
+		wf_event_last(&run->run_id, run->slice, snapshot, event);
+	while (event->kind == WF_EVENT_NONE && snapshot == NULL && follow_run(run));
+
 	if (event->kind != WF_EVENT_NONE)
 		return;
 	event->workflow_id = run->workflow_id;
@@ -93,7 +113,7 @@ wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event)
 }
 
 void
-wf_event_for_caller(const WfRun *run, WfEvent *event)
+wf_event_for_caller(WfRun *run, WfEvent *event)
 {
 	Snapshot	snapshot;
 

@@ -72,11 +72,14 @@ extern const char *wf_state_name(WfState state);
 extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
 						  WfEvent *event);
 
-/* the same for a run at hand; where nothing has happened, as if it were queued by one */
-extern void wf_event_of_run(const WfRun *run, Snapshot snapshot, WfEvent *event);
+/*
+ * The same for a run at hand; where nothing has happened, as if it were queued
+ * by one.  A run that has just been carried is followed: run->slice.
+ */
+extern void wf_event_of_run(WfRun *run, Snapshot snapshot, WfEvent *event);
 
 /* the same as the caller's isolation level has it */
-extern void wf_event_for_caller(const WfRun *run, WfEvent *event);
+extern void wf_event_for_caller(WfRun *run, WfEvent *event);
 
 /*
  * Is there an event with that number, or somebody writing one?  writer: who,

@@ -139,6 +139,7 @@ load_tables(WfRelations *r)
 	r->event = get_relname_relid("event", r->schema);
 	r->workflow = get_relname_relid("workflow", r->schema);
 	r->slice = get_relname_relid("slice", r->schema);
+	r->clock = get_relname_relid("clock", r->schema);
 	r->reservation = get_relname_relid("reservation", r->schema);
 	r->duplicate = get_relname_relid("duplicate", r->schema);
 	r->duplicate_at = get_relname_relid("duplicate_at", r->schema);

@@ -20,6 +20,7 @@ typedef struct WfRelations
 	Oid			event;
 	Oid			workflow;
 	Oid			slice;
+	Oid			clock;
 	Oid			reservation;
 	Oid			duplicate;
 	Oid			duplicate_at;	/* its index */

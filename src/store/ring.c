@@ -8,8 +8,16 @@
  * keeps the state of the ring; a change sends a relcache invalidation of
  * wf.slice, and whoever writes holds a lock on wf.run that turning conflicts
  * with, so that two transactions never disagree about where a key may be.
- * Turning and truncating take their locks only if they are free at once:
- * nobody queues behind them.
+ *
+ * Truncating takes its locks only if they are free at once, so nobody queues
+ * behind it.  Turning cannot go on like that: under steady load there is
+ * always somebody who writes.  It stands in the queue for its lock, and who
+ * comes to write stands behind it; what it does then takes a moment.  Three
+ * things keep that from hurting.  It only waits if none of those who write now
+ * did so when it last tried: who writes for long, such as a prepared
+ * transaction, would be waited for in vain.  The wait is bounded, from 50 ms
+ * to a second, longer after each one that was in vain.  And waits make up at
+ * most a twentieth of the time.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,24 +26,37 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "store/clock_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/statement.h"
 #include "store/table.h"
+#include "store/workflow_store.h"
 
 static WfRing ring;
 static bool ring_valid = false;
 static uint64 ring_epoch = 0;
 static bool callback_registered = false;
 
+/* a wait for writers to end, in milliseconds */
+#define FIRST_WAIT 50
+#define LAST_WAIT 1000
+#define PAUSE 20				/* between two waits, times the last one */
+
 static void load_ring(void);
+static bool lock_out_writers(bool patient, TimestampTz now);
 static void set_state(int slice, const char *state, TimestampTz opened, TimestampTz sealed);
 
 static WfStatement forget_state = {
@@ -119,6 +140,7 @@ load_ring(void)
 		callback_registered = true;
 	}
 
+	wf_clock_load();
 	fresh.current = -1;
 	ring_valid = true;			/* unless an invalidation comes meanwhile */
 	ring_epoch = wf_relations_epoch();
@@ -175,14 +197,14 @@ tell_change(Oid slice)
 }
 
 bool
-wf_ring_turn(TimestampTz now)
+wf_ring_turn(TimestampTz now, bool patient)
 {
 	const WfRelations *r = wf_relations();
 	WfRing		old;
 	int			next;
 
 	/* its conflict is with those who write, so that they agree on the ring */
-	if (!ConditionalLockRelationOid(r->run, ShareRowExclusiveLock))
+	if (!lock_out_writers(patient, now))
 		return false;
 	old = *wf_ring();
 	next = (old.current + 1) % WF_SLICES;
@@ -197,21 +219,149 @@ wf_ring_turn(TimestampTz now)
 	return true;
 }
 
-bool
-wf_ring_empty(int slice)
+/*
+ * Wait for a lock on wf.run, for a limited time.  The subtransaction is what
+ * a time-out can be recovered from with; one that has the lock keeps it.
+ */
+static bool
+wait_for_writers(int ms)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			users_timeout = LockTimeout;
+	volatile bool locked = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		LockTimeout = ms;
+		LockRelationOid(wf_relations()->run, ShareRowExclusiveLock);
+		LockTimeout = users_timeout;
+		locked = true;
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		LockTimeout = users_timeout;
+		if (code != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return locked;
+}
+
+/* Is one of those who write now among those who did so at the last try? */
+static bool
+same_writers(const VirtualTransactionId *now)
+{
+	static VirtualTransactionId *before = NULL;
+	VirtualTransactionId *last = before;
+	bool		same = last == NULL;
+	int			n = 0;
+
+	for (const VirtualTransactionId *w = now; w->localTransactionId != InvalidLocalTransactionId; w++)
+	{
+		n++;
+		for (const VirtualTransactionId *l = last;
+			 l != NULL && l->localTransactionId != InvalidLocalTransactionId; l++)
+			same = same || VirtualTransactionIdEquals(*w, *l);
+	}
+	before = MemoryContextAlloc(TopMemoryContext, sizeof(*now) * (n + 1));
+	memcpy(before, now, sizeof(*now) * (n + 1));
+	if (last != NULL)
+		pfree(last);
+	return same;
+}
+
+/* Take the lock that turning the ring needs. */
+static bool
+lock_out_writers(bool patient, TimestampTz now)
+{
+	static int	wait = FIRST_WAIT;
+	static TimestampTz not_before = 0;
+	Oid			run = wf_relations()->run;
+	LOCKTAG		tag;
+
+	if (ConditionalLockRelationOid(run, ShareRowExclusiveLock))
+		return true;
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, run);
+	if (!patient || now < not_before ||
+		same_writers(GetLockConflicts(&tag, ShareRowExclusiveLock, NULL)))
+		return false;
+	not_before = TimestampTzPlusMilliseconds(now, wait * PAUSE);
+	if (wait_for_writers(wait))
+	{
+		wait = FIRST_WAIT;
+		return true;
+	}
+	wait = Min(wait * 2, LAST_WAIT);
+	return false;
+}
+
+/*
+ * The install script says nothing of the first slice: its row would be in the
+ * way of a dump's.
+ */
+void
+wf_ring_note_opening(TimestampTz now)
+{
+	if (wf_ring()->opened_at[wf_ring()->current] != 0 ||
+		!lock_out_writers(false, now) ||
+		wf_ring()->opened_at[wf_ring()->current] != 0)
+		return;
+	wf_spi_begin();
+	set_state(wf_ring()->current, "current", now, 0);
+	wf_spi_end();
+	tell_change(wf_relations()->slice);
+}
+
+/* Lock a slice against all others, at once and altogether or not at all. */
+static bool
+lock_slice(int slice)
 {
 	const WfRelations *r = wf_relations();
 
-	if (!ConditionalLockRelationOid(r->run, ShareRowExclusiveLock) ||
-		!ConditionalLockRelationOid(r->run_slice[slice], AccessExclusiveLock) ||
-		!ConditionalLockRelationOid(r->event_slice[slice], AccessExclusiveLock) ||
-		wf_ring()->state[slice] != WF_SLICE_SEALED)
+	if (!ConditionalLockRelationOid(r->run_slice[slice], AccessExclusiveLock))
+		return false;
+	if (ConditionalLockRelationOid(r->event_slice[slice], AccessExclusiveLock))
+		return true;
+	UnlockRelationOid(r->run_slice[slice], AccessExclusiveLock);
+	return false;
+}
+
+/*
+ * With the locks nobody can bring a run of the slice to life any more; and if
+ * the definitions are still the same then nobody could before, since what was
+ * over has stayed so.
+ */
+bool
+wf_ring_empty(int slice, uint64 definitions)
+{
+	int			tries = 20;
+
+	while (!lock_slice(slice))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (--tries == 0)
+			return false;
+		pg_usleep(1000);
+	}
+	if (wf_ring()->state[slice] != WF_SLICE_SEALED ||
+		wf_workflow_epoch() != definitions)
 		return false;
 
 	wf_spi_begin();
 	wf_spi_run(&truncate_slice[slice], NULL, NULL, 0);
 	set_state(slice, "empty", 0, 0);
 	wf_spi_end();
-	tell_change(r->slice);
+	tell_change(wf_relations()->slice);
 	return true;
 }

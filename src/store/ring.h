@@ -34,11 +34,22 @@ extern const WfRing *wf_ring(void);
  */
 extern const WfRing *wf_ring_for_write(void);
 
-/* Seal the current slice and write to the next, if that is empty and nobody writes. */
-extern bool wf_ring_turn(TimestampTz now);
+/*
+ * Seal the current slice and write to the next, if that is empty.  Needs a
+ * moment in which nobody writes.  patient: may hold writers up for that, by
+ * up to a second, where that promises to help; else only if there is one now.
+ */
+extern bool wf_ring_turn(TimestampTz now, bool patient);
 
-/* Truncate a sealed slice, if nobody uses it; the caller knows it is purged. */
-extern bool wf_ring_empty(int slice);
+/* From when on the current slice is written to, where that is not known yet. */
+extern void wf_ring_note_opening(TimestampTz now);
+
+/*
+ * Truncate a sealed slice, if nobody uses it; nobody waits for that.  The
+ * caller knows that all in it is over, by the workflows' definitions as they
+ * were at that wf_workflow_epoch().
+ */
+extern bool wf_ring_empty(int slice, uint64 definitions);
 
 /* Loop over the slices that may hold rows, the current one first. */
 #define wf_ring_foreach(ring, slice) \

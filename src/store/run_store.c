@@ -78,6 +78,7 @@ static WfStatement delete_run[WF_SLICES] = {
 
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
+static void end_probe(WfScan *scan, int slice, bool found);
 static void read_run(WfScan *scan, int slice, bool with_payload, WfRun *run);
 static void read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run);
 
@@ -174,11 +175,26 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 		if (IsolationUsesXactSnapshot())
 			*invisible = !row_is_visible(&scan);
 	}
-	wf_scan_end(&scan);
+	end_probe(&scan, slice, found);
 
 	if (found && IsolationIsSerializable())
 		note_read_dependency(r, slice, &key);
 	return found;
+}
+
+/*
+ * A slice that is not written to and has nothing that is looked for does not
+ * stay locked, or a slice that is over could never be truncated while keys are
+ * looked up all the time.  Where the transaction has one snapshot for all it
+ * stays, as truncating knows nothing of snapshots.
+ */
+static void
+end_probe(WfScan *scan, int slice, bool found)
+{
+	if (found || IsolationUsesXactSnapshot() || wf_ring()->state[slice] == WF_SLICE_CURRENT)
+		wf_scan_end(scan);
+	else
+		wf_scan_end_unlocked(scan);
 }
 
 /* Copy the current row out of its buffer. */
@@ -297,7 +313,7 @@ find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapsho
 	found = wf_scan_next(&scan, ForwardScanDirection);
 	if (found)
 		read_run(&scan, slice, with_payload, run);
-	wf_scan_end(&scan);
+	end_probe(&scan, slice, found);
 	return found;
 }
 
@@ -340,6 +356,29 @@ wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
 	}
 	UnregisterSnapshot(snapshot);
 	return found;
+}
+
+WfRowLock
+wf_run_lock(WfRun *run, WfHolder *holder)
+{
+	const WfRelations *r = wf_relations();
+	int			slice = run->slice;
+	WfRowLock	state = WF_ROW_CHANGED;
+	ScanKeyData key;
+	WfScan		scan;
+
+	memset(holder, 0, sizeof(*holder));
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&run->run_id));
+	wf_scan_begin(&scan, r->run_slice[slice], r->run_id[slice], NULL, &key, 1);
+	while (state == WF_ROW_CHANGED && wf_scan_next(&scan, ForwardScanDirection))
+	{
+		read_run(&scan, slice, false, run);
+		state = wf_scan_lock_row(&scan, &holder->xid);
+		holder->table = r->run_slice[slice];
+		holder->tid = scan.slot->tts_tid;
+	}
+	wf_scan_end(&scan);
+	return state;
 }
 
 bool

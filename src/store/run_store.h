@@ -13,6 +13,7 @@
 #include "utils/uuid.h"
 
 #include "pg_workflow.h"
+#include "store/table.h"
 
 #define WF_FINGERPRINT_LENGTH 32
 
@@ -79,6 +80,14 @@ extern bool wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot,
 
 /* The run that a key is bound to, by the same snapshot as wf_run_find. */
 extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
+
+/*
+ * Lock a run's row, without waiting, so that until the end of the transaction
+ * nobody takes its key, and nobody queues it again or carries it away: who
+ * does one of these holds this lock before.  *run becomes the row as it is
+ * now.  WF_ROW_BUSY: holder says who is at it.
+ */
+extern WfRowLock wf_run_lock(WfRun *run, WfHolder *holder);
 
 /* Take the key from a run; false: it has lost it meanwhile. */
 extern bool wf_run_release_key(const WfRun *run);

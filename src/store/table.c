@@ -54,6 +54,46 @@ wf_scan_end(WfScan *scan)
 	table_close(scan->heap, NoLock);
 }
 
+void
+wf_scan_end_unlocked(WfScan *scan)
+{
+	index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->heap, AccessShareLock);
+}
+
+/*
+ * Who holds the row is read from it before: nobody but a superuser shares
+ * locks on it, and then there is no single holder to name, so wait for all.
+ */
+WfRowLock
+wf_scan_lock_row(WfScan *scan, TransactionId *by)
+{
+	HeapTupleHeader header = ExecFetchSlotHeapTuple(scan->slot, false, NULL)->t_data;
+	bool		shared = (header->t_infomask & HEAP_XMAX_IS_MULTI) != 0;
+	ItemPointerData tid = scan->slot->tts_tid;
+	TupleTableSlot *slot;
+	TM_FailureData failure;
+	TM_Result	result;
+
+	*by = TransactionIdIsValid(scan->dirty.xmin) ? scan->dirty.xmin : scan->dirty.xmax;
+	if (TransactionIdIsValid(*by))
+		return WF_ROW_BUSY;
+	if (!shared && !(header->t_infomask & HEAP_XMAX_INVALID))
+		*by = HeapTupleHeaderGetRawXmax(header);
+
+	/* the command that is running may have written the row itself */
+	LockRelationOid(RelationGetRelid(scan->heap), RowShareLock);
+	slot = table_slot_create(scan->heap, NULL);
+	result = table_tuple_lock(scan->heap, &tid, GetActiveSnapshot(), slot,
+							  GetCurrentCommandId(false) + 1, LockTupleExclusive,
+							  shared ? LockWaitBlock : LockWaitSkip, 0, &failure);
+	ExecDropSingleTupleTableSlot(slot);
+	return result == TM_Ok ? WF_ROW_LOCKED :
+		result == TM_WouldBlock ? WF_ROW_BUSY : WF_ROW_CHANGED;
+}
+
 /* What index_insert wants to be told beside the values: nothing, for a btree. */
 static IndexInfo *
 index_info(void)

@@ -33,6 +33,24 @@ extern void wf_scan_begin(WfScan *scan, Oid heap, Oid index, Snapshot snapshot,
 extern bool wf_scan_next(WfScan *scan, ScanDirection direction);
 extern void wf_scan_end(WfScan *scan);
 
+/* the same, and gives back its locks on the table and the index */
+extern void wf_scan_end_unlocked(WfScan *scan);
+
+typedef enum WfRowLock
+{
+	WF_ROW_LOCKED,
+	WF_ROW_BUSY,				/* another transaction has locked or changed
+								 * it */
+	WF_ROW_CHANGED				/* the row is not there any more */
+} WfRowLock;
+
+/*
+ * Lock the current row of a dirty scan against any change until the end of
+ * the transaction, without waiting.  Where it is busy, *by says by whom, or is
+ * invalid if that has just changed: look again.
+ */
+extern WfRowLock wf_scan_lock_row(WfScan *scan, TransactionId *by);
+
 /* the value of a column of the current row */
 #define wf_scan_value(scan, attno, isnull) slot_getattr((scan)->slot, attno, isnull)
 
