@@ -31,7 +31,7 @@ note(const void *arg)
 	leases = &database->leases;
 	SpinLockAcquire(&leases->mutex);
 	leases->from = Min(leases->from, lease_until - 1);
-	leases->noted = Min(leases->noted, lease_until - 1);
+	leases->noted = Min(leases->noted, lease_until);
 	sooner = lease_until < leases->next;
 	leases->next = Min(leases->next, lease_until);
 	SpinLockRelease(&leases->mutex);
@@ -48,6 +48,22 @@ wf_lease_written(TimestampTz lease_until)
 		wf_at_commit(note, &lease_until, sizeof(lease_until));
 }
 
+void
+wf_lease_moves(TimestampTz lease_until)
+{
+	if (wf_shared != NULL)
+		wf_at_abort(note, &lease_until, sizeof(lease_until));
+}
+
+void
+wf_leases_forget(void)
+{
+	WfDatabase *database = wf_database_mine();
+
+	if (database != NULL)
+		wf_leases_reset(&database->leases);
+}
+
 TimestampTz
 wf_lease_written_here(void)
 {
@@ -60,8 +76,8 @@ wf_leases_reset(WfLeases *leases)
 {
 	SpinLockAcquire(&leases->mutex);
 	leases->from = DT_NOBEGIN;
-	leases->noted = DT_NOEND;
-	leases->next = 0;
+	leases->noted = DT_NOBEGIN + 1; /* a walk under way is to be repeated */
+	leases->next = DT_NOBEGIN;
 	SpinLockRelease(&leases->mutex);
 }
 
@@ -75,10 +91,7 @@ wf_leases_begin(WfLeases *leases, TimestampTz now, TimestampTz *from, TimestampT
 	*next = leases->next;
 	due = leases->next <= now;
 	if (due)
-	{
 		leases->noted = DT_NOEND;
-		leases->next = DT_NOEND;
-	}
 	SpinLockRelease(&leases->mutex);
 	return due;
 }
@@ -87,8 +100,8 @@ void
 wf_leases_end(WfLeases *leases, TimestampTz settled, TimestampTz next)
 {
 	SpinLockAcquire(&leases->mutex);
-	leases->from = Min(settled, leases->noted);
-	leases->next = Min(leases->next, next);
+	leases->from = Min(settled, leases->noted - 1);
+	leases->next = Min(next, leases->noted);
 	SpinLockRelease(&leases->mutex);
 }
 
@@ -112,12 +125,4 @@ wf_leases_next(WfLeases *leases)
 	next = leases->next;
 	SpinLockRelease(&leases->mutex);
 	return next;
-}
-
-void
-wf_leases_look_again(WfLeases *leases)
-{
-	SpinLockAcquire(&leases->mutex);
-	leases->next = 0;
-	SpinLockRelease(&leases->mutex);
 }

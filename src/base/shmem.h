@@ -71,7 +71,8 @@ typedef struct WfLeases
 	TimestampTz from;			/* those that end before are settled */
 	TimestampTz noted;			/* least end that was committed since a walk
 								 * began */
-	TimestampTz next;			/* look again then; 0: at once */
+	TimestampTz next;			/* the first that is not settled ends then, or
+								 * later */
 } WfLeases;
 
 /*

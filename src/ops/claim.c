@@ -17,6 +17,8 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -57,8 +59,9 @@ typedef struct Claim
 } Claim;
 
 static void read_arguments(FunctionCallInfo fcinfo, Claim *claim);
+static void claim_all(Claim *claim);
 static void claim_due(Claim *claim);
-static void claim_lapsed(Claim *claim);
+static bool claim_lapsed(Claim *claim);
 
 /*
  * wf_claim(workflows, max_runs, lease, worker): up to max_runs due runs (and
@@ -85,9 +88,7 @@ wf_claim(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	}
 	wf_refuse_prepare("wf_claim()");
-	claim_due(&claim);
-	if (claim.n < claim.wanted)
-		claim_lapsed(&claim);
+	claim_all(&claim);
 	return (Datum) 0;
 }
 
@@ -129,6 +130,24 @@ read_arguments(FunctionCallInfo fcinfo, Claim *claim)
 	claim->now = wf_clock_now();
 	claim->nsources = wf_workflows_to_work(fcinfo, 0, &ids);
 	claim->sources = wf_sources(ids, claim->nsources);
+}
+
+/*
+ * What is queued; then, if that is too little, what holds a lease that has
+ * ended; and what the dispatcher, who does the same, has queued meanwhile.
+ */
+static void
+claim_all(Claim *claim)
+{
+	bool		lapsed = wf_lease_may_have_lapsed(claim->now);
+
+	claim_due(claim);
+	if (!lapsed || claim->n >= claim->wanted)
+		return;
+	while (claim_lapsed(claim))
+		CHECK_FOR_INTERRUPTS();
+	if (claim->n < claim->wanted)
+		claim_due(claim);
 }
 
 /* ---- runs that are queued ---- */
@@ -196,7 +215,7 @@ claim_due(Claim *claim)
 {
 	WfItem	   *items;
 	int			n = wf_sources_take(claim->sources, claim->nsources, claim->now,
-									claim->wanted, &items);
+									claim->wanted - claim->n, &items);
 
 	if (n == 0)
 		return;
@@ -217,7 +236,8 @@ claim_due(Claim *claim)
 
 /*
  * The end of the lease and the next attempt are recorded together.  The run
- * counts against max_running as before.
+ * counts against max_running as before; where the end has been recorded just
+ * now, and has freed its place, it is left to the queue.
  */
 static bool
 take_over(Claim *claim, const WfSource *source, const WfLease *lease)
@@ -227,49 +247,76 @@ take_over(Claim *claim, const WfSource *source, const WfLease *lease)
 	WfEvent		lapse;
 
 	wf_event_last(&lease->run_id, lease->slice, NULL, &last);
-	if (last.seq != lease->seq ||
+	if (last.seq != lease->seq || (lease->lost && source->workflow.max_running > 0) ||
 		!wf_run_find(&lease->run_id, claim->snapshot, true, &run))
-		return false;
-	wf_lease_lapses(&source->workflow, &last, &lapse, claim->now);
-	if (!wf_event_try_append(&lease->run_id, lease->slice, &lapse))
-		return false;
-	if (wf_state_is_terminal(wf_event_state(&lapse)))
+		return true;
+	if (lease->lost)
+		wf_run_moves(&run, &last);
+	else
+	{
+		wf_lease_moves(lease->lease_until);
+		wf_lease_lapses(&source->workflow, &last, &lapse, claim->now);
+		if (!wf_event_try_append(&lease->run_id, lease->slice, &lapse))
+			return false;
+		last = lapse;
+	}
+	if (wf_state_is_terminal(wf_event_state(&last)))
 	{
 		wf_claim_ends(lease->workflow_id);
-		wf_run_ends(&lease->run_id, lease->workflow_id, lapse.kind);
-		return false;
+		wf_run_ends(&lease->run_id, lease->workflow_id, last.kind);
 	}
-	if (!start_attempt(claim, &run, &lapse))
-		elog(ERROR, "event after one's own is taken");
-	put_row(claim, source, &run, lapse.attempt + 1);
-	claim->n++;
+	else if (start_attempt(claim, &run, &last))
+	{
+		put_row(claim, source, &run, last.attempt + 1);
+		claim->n++;
+	}
 	return true;
 }
 
 /*
- * The dispatcher records lapsed leases, within moments.  Where it is behind,
- * or there is none, a claimer does it that has found too little.
+ * Is the dispatcher just recording the end of a lease?  Then wait for that;
+ * it waits for nobody.  Other claimers are not waited for.
  */
-static void
+static bool
+wait_for_dispatcher(const WfLease *lease)
+{
+	WfDatabase *database = wf_database_mine();
+	WfHolder	writer;
+
+	if (database == NULL ||
+		!wf_event_peek(&lease->run_id, lease->slice, lease->seq + 1, &writer) ||
+		!TransactionIdIsValid(writer.xid) ||
+		BackendXidGetPid(writer.xid) != database->dispatcher_pid)
+		return false;
+	XactLockTableWait(writer.xid, NULL, NULL, XLTW_None);
+	return true;
+}
+
+/*
+ * The dispatcher records ended leases, within moments.  Where it is behind,
+ * or there is none, a claimer does it that has found too little.  True: look
+ * again, as the dispatcher was at one of them.
+ */
+static bool
 claim_lapsed(Claim *claim)
 {
 	WfLease    *leases;
-	int			n;
-	int			before = claim->n;
+	int			n = wf_lease_lapsed(claim->now, MOST_LAPSED, &leases);
+	bool		again = false;
 
-	if (!wf_lease_may_have_lapsed(claim->now))
-		return;
-	n = wf_lease_lapsed(claim->now, WF_ANY_WORKFLOW, MOST_LAPSED, &leases);
+	if (n == 0)
+		return false;
+	wf_lease_written(claim->now + claim->lease_us);
 	claim->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (int i = 0; i < n && claim->n < claim->wanted; i++)
+	for (int i = 0; i < n && !again && claim->n < claim->wanted; i++)
 	{
 		WfSource   *source = wf_source_of(claim->sources, claim->nsources, leases[i].workflow_id);
 
 		CHECK_FOR_INTERRUPTS();
-		if (source != NULL && !source->workflow.paused)
-			(void) take_over(claim, source, &leases[i]);
+		if (source != NULL && !source->workflow.paused &&
+			!take_over(claim, source, &leases[i]))
+			again = wait_for_dispatcher(&leases[i]);
 	}
 	UnregisterSnapshot(claim->snapshot);
-	if (claim->n > before)
-		wf_lease_written(claim->now + claim->lease_us);
+	return again;
 }

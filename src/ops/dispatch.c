@@ -19,7 +19,6 @@
 #include "base/audit.h"
 #include "base/clock.h"
 #include "base/guc.h"
-#include "base/leases.h"
 #include "base/shmem.h"
 #include "ops/announce.h"
 #include "ops/audit.h"
@@ -76,7 +75,6 @@ wf_dispatch_turn(void)
 
 	if (!recovered)
 	{
-		wf_leases_look_again(&database->leases);
 		wf_recover();
 		recovered = true;
 	}

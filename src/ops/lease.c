@@ -90,9 +90,14 @@ settle(const WfLease *lease, TimestampTz now)
 	wf_run_ends(&lease->run_id, lease->workflow_id, event.kind);
 }
 
+/*
+ * Until what it has settled is committed, and told of, a walk leaves `from`
+ * and `next` as they were: a claimer that comes in between looks itself.
+ */
 TimestampTz
 wf_lease_sweep(TimestampTz now)
 {
+	static TimestampTz not_before = 0;
 	WfLeases   *mine = &wf_database_mine()->leases;
 	TimestampTz from;
 	TimestampTz next;
@@ -100,8 +105,10 @@ wf_lease_sweep(TimestampTz now)
 	WfLease    *leases;
 	int			n;
 
-	if (!wf_leases_begin(mine, now, &from, &next))
-		return next;
+	if (not_before - now > PAUSE_MS * INT64CONST(1000))
+		not_before = now;		/* the clock was set back */
+	if (now < not_before || !wf_leases_begin(mine, now, &from, &next))
+		return Max(wf_leases_next(mine), not_before);
 
 	wf_turn_begin();
 	if (XactReadOnly)
@@ -109,37 +116,37 @@ wf_lease_sweep(TimestampTz now)
 		wf_turn_end();
 		return DT_NOEND;
 	}
-	n = wf_lease_list(from, now, WF_ANY_WORKFLOW, STEP, &leases, &reached);
+	n = wf_lease_list(from, now, WF_ANY_WORKFLOW, STEP, false, &leases, &reached);
 	for (int i = 0; i < n; i++)
 		settle(&leases[i], now);
-	next = reached < now ? now : wf_lease_next(now);
+	next = wf_lease_next(reached);
 	wf_turn_end();
+	wf_leases_end(mine, reached, next);
 
 	/* what ends in the next moment is looked at together */
-	if (next != now && next != DT_NOEND)
-		next = Max(next, TimestampTzPlusMilliseconds(now, PAUSE_MS));
-	wf_leases_end(mine, reached, next);
-	return next;
+	not_before = reached < now ? now : TimestampTzPlusMilliseconds(now, PAUSE_MS);
+	return Max(wf_leases_next(mine), not_before);
 }
 
 void
 wf_lease_sweep_here(TimestampTz now)
 {
 	WfLease    *leases;
-	int			n = wf_lease_lapsed(now, WF_ANY_WORKFLOW, PG_INT64_MAX, &leases);
+	int			n = wf_lease_lapsed(now, PG_INT64_MAX, &leases);
 
 	for (int i = 0; i < n; i++)
-		settle(&leases[i], now);
+		if (!leases[i].lost)
+			settle(&leases[i], now);
 }
 
 int
-wf_lease_lapsed(TimestampTz now, int32 workflow_id, int64 most, WfLease **leases)
+wf_lease_lapsed(TimestampTz now, int64 most, WfLease **leases)
 {
 	TimestampTz reached;
 	TimestampTz from = begin_of_leases(now);
-	int			n = wf_lease_list(from, now, workflow_id, most, leases, &reached);
+	int			n = wf_lease_list(from, now, WF_ANY_WORKFLOW, most, true, leases, &reached);
 
-	if (wf_shared == NULL && workflow_id == WF_ANY_WORKFLOW)
+	if (wf_shared == NULL)
 		remember_locally(*leases, n, reached, now);
 	return n;
 }
@@ -159,5 +166,5 @@ wf_lease_held(int32 workflow_id, WfLease **leases)
 	TimestampTz reached;
 
 	return wf_lease_list(begin_of_leases(wf_clock_now()), DT_NOEND, workflow_id,
-						 PG_INT64_MAX, leases, &reached);
+						 PG_INT64_MAX, false, leases, &reached);
 }

@@ -26,8 +26,11 @@ extern TimestampTz wf_lease_sweep(TimestampTz now);
 /* The same for a caller of wf_expire(), in its transaction. */
 extern void wf_lease_sweep_here(TimestampTz now);
 
-/* Leases of a workflow (or WF_ANY_WORKFLOW) that have ended and are not recorded, up to most */
-extern int	wf_lease_lapsed(TimestampTz now, int32 workflow_id, int64 most, WfLease **leases);
+/*
+ * Leases that have ended, recorded just now or not yet, of at most so many
+ * that are looked at.
+ */
+extern int	wf_lease_lapsed(TimestampTz now, int64 most, WfLease **leases);
 
 /* False: the dispatcher sees to those that have ended, or none has. */
 extern bool wf_lease_may_have_lapsed(TimestampTz now);

@@ -19,6 +19,7 @@
 
 #include "base/claim_queue.h"
 #include "base/clock.h"
+#include "base/leases.h"
 #include "base/wakeup.h"
 #include "ops/access.h"
 #include "ops/enqueue.h"
@@ -98,7 +99,10 @@ cancel_run(WfRun *run, WfEvent *last, const char *reason)
 	if (wf_shared != NULL)
 		wf_at_commit(interrupt_executor, &run->run_id, sizeof(run->run_id));
 	if (wf_event_state(last) == WF_RUNNING)
+	{
+		wf_lease_moves(last->lease_until);
 		wf_claim_ends(run->workflow_id);
+	}
 	wf_run_ends(&run->run_id, run->workflow_id, WF_EVENT_CANCELLED);
 	return true;
 }

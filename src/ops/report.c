@@ -308,6 +308,7 @@ begin_report(const Held *held, char kind, WfEvent *event)
 	event->workflow_id = held->workflow.id;
 	event->started_at = held->last.started_at;
 	event->worker = held->last.worker;
+	wf_lease_moves(held->last.lease_until);
 }
 
 /* False: another report, a cancel or the end of the lease was faster. */
@@ -328,8 +329,8 @@ refuse_stale(const Held *held)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_STALE_ATTEMPT),
-			 errmsg("attempt %d of run %s is not current", held->attempt, run_text(held)),
-			 errdetail("The run is %s, its last attempt is %d.",
+			 errmsg("attempt %d is not current", held->attempt),
+			 errdetail("Run %s is %s, its last attempt is %d.", run_text(held),
 					   wf_state_name(wf_event_state(&held->last)), held->last.attempt),
 			 errhint("The run has been taken over, released, cancelled or finished: drop this attempt.")));
 }
@@ -345,8 +346,8 @@ refuse_other(const Held *held)
 		refuse_stale(held);
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_OTHER_OUTCOME),
-			 errmsg("run %s is finished with another outcome", run_text(held)),
-			 errdetail("Attempt %d has been reported as %s.", held->attempt,
+			 errmsg("run is finished with another outcome"),
+			 errdetail("Attempt %d of run %s has been reported as %s.", held->attempt, run_text(held),
 					   wf_state_name(wf_event_state(&held->last))),
 			 errhint("wf_handle() tells the outcome that is stored.")));
 }

@@ -120,7 +120,7 @@ any_lapsed(WfSource *sources, int n, TimestampTz now)
 
 	if (!wf_lease_may_have_lapsed(now))
 		return false;
-	found = wf_lease_lapsed(now, WF_ANY_WORKFLOW, 1000, &leases);
+	found = wf_lease_lapsed(now, 1000, &leases);
 	for (int i = 0; i < found; i++)
 	{
 		WfSource   *source = wf_source_of(sources, n, leases[i].workflow_id);

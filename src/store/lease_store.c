@@ -50,7 +50,8 @@ lease_end(WfScan *scan)
 
 /* The lease that the current row gives; false: it does not count. */
 static bool
-read_lease(WfScan *scan, int slice, int32 workflow_id, Snapshot snapshot, WfLease *lease)
+read_lease(WfScan *scan, int slice, int32 workflow_id, bool lost_too, Snapshot snapshot,
+		   WfLease *lease)
 {
 	bool		isnull;
 	WfEvent		last;
@@ -63,6 +64,9 @@ read_lease(WfScan *scan, int slice, int32 workflow_id, Snapshot snapshot, WfLeas
 	lease->slice = slice;
 	lease->lease_until = lease_end(scan);
 	wf_event_last(&lease->run_id, slice, snapshot, &last);
+	lease->lost = lost_too && last.kind == WF_EVENT_LOST && last.seq == lease->seq + 1;
+	if (lease->lost)
+		lease->seq = last.seq;
 	return last.seq == lease->seq;
 }
 
@@ -81,7 +85,7 @@ keep(Found *found, const WfLease *lease)
 
 int
 wf_lease_list(TimestampTz from, TimestampTz to, int32 workflow_id, int64 most,
-			  WfLease **leases, TimestampTz *reached)
+			  bool lost_too, WfLease **leases, TimestampTz *reached)
 {
 	const WfRing *ring = wf_ring();
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -104,7 +108,7 @@ wf_lease_list(TimestampTz from, TimestampTz to, int32 workflow_id, int64 most,
 				*reached = Min(*reached, lease_end(&scan) - 1);
 				break;
 			}
-			if (read_lease(&scan, slice, workflow_id, snapshot, &lease))
+			if (read_lease(&scan, slice, workflow_id, lost_too, snapshot, &lease))
 				keep(&found, &lease);
 		}
 		wf_scan_end(&scan);

@@ -24,8 +24,9 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
-#include "base/compat.h"
 #include "base/claim_queue.h"
+#include "base/compat.h"
+#include "base/leases.h"
 #include "base/shmem.h"
 #include "worker/ddl_hook.h"
 #include "worker/evict.h"
@@ -87,7 +88,10 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 								params, queryEnv, dest, qc);
 
 	if (prepared)
+	{
 		wf_claim_queues_forget();
+		wf_leases_forget();
+	}
 	if (prepared && (mine = wf_database_mine()) != NULL)
 	{
 		pg_atomic_write_u32(&mine->reread, 1);
