@@ -130,7 +130,7 @@ RETURNS bigint
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'wf_expire';
 COMMENT ON FUNCTION @extschema@.wf_expire(integer) IS
-'remove runs and keys that are over, until about max_rows have been removed, and return how many were';
+'remove runs, keys and tasks that are over, until about max_rows have been removed, and return how many were';
 
 CREATE FUNCTION @extschema@.wf_version()
 RETURNS text

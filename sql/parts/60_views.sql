@@ -250,8 +250,27 @@ SELECT d.at,
 		  LEFT JOIN pg_catalog.pg_roles a ON a.oid OPERATOR(pg_catalog.=) u.role) d
   JOIN wf.workflow w ON w.id OPERATOR(pg_catalog.=) d.workflow_id
  WHERE w.dropped_at IS NULL
-   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())));
-COMMENT ON VIEW wf.duplicates IS 'calls that found their idempotency key taken, of the workflows that one may read';
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+ UNION ALL
+-- tasks: of no workflow, the digest in the place of a run
+SELECT d.at,
+	   NULL,
+	   d.key COLLATE "default",
+	   NULL,
+	   CASE d.outcome WHEN 'r' THEN 'returned' ELSE 'mismatch' END,
+	   d.role_name,
+	   d.application_name,
+	   d.client_addr
+  FROM (SELECT s.at, s.outcome, s.role_name, s.application_name, s.client_addr, s.key
+		  FROM wf.duplicate s
+		 WHERE s.workflow_id OPERATOR(pg_catalog.=) (SELECT m.number FROM wf.my_tasks() m)
+		 UNION ALL
+		SELECT u.at, u.outcome, a.rolname, u.application_name, u.client_addr::inet,
+			   (SELECT t.key COLLATE "default" FROM wf.task t WHERE t.task OPERATOR(pg_catalog.=) u.run_id LIMIT 1)
+		  FROM wf.unwritten_duplicates() u
+		  LEFT JOIN pg_catalog.pg_roles a ON a.oid OPERATOR(pg_catalog.=) u.role
+		 WHERE u.workflow_id OPERATOR(pg_catalog.=) (SELECT m.number FROM wf.my_tasks() m)) d;
+COMMENT ON VIEW wf.duplicates IS 'calls that found their idempotency key taken, of the workflows that one may read, and of one''s own tasks';
 
 CREATE VIEW wf.stats WITH (security_barrier) AS
 SELECT w.name COLLATE "default" AS workflow,
@@ -279,5 +298,43 @@ SELECT w.name COLLATE "default" AS workflow,
 				WHERE r.workflow_id OPERATOR(pg_catalog.=) w.id
 				  AND NOT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}'), false)) x) n
  WHERE w.dropped_at IS NULL
-   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())));
-COMMENT ON VIEW wf.stats IS 'counts and start latency of the workflows that one may read';
+   AND w.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
+ UNION ALL
+SELECT NULL,
+	   NULL,
+	   coalesce(c.duplicates, 0) OPERATOR(pg_catalog.+) coalesce(u.duplicates, 0),
+	   coalesce(c.mismatches, 0) OPERATOR(pg_catalog.+) coalesce(u.mismatches, 0),
+	   coalesce(c.waits, 0) OPERATOR(pg_catalog.+) coalesce(u.waits, 0),
+	   NULL,
+	   NULL,
+	   NULL,
+	   NULL,
+	   NULL,
+	   coalesce(c.lost_audit, 0) OPERATOR(pg_catalog.+) coalesce(u.lost_audit, 0),
+	   NULL,
+	   NULL
+  FROM wf.my_tasks() m
+  LEFT JOIN wf.counter c ON c.workflow_id OPERATOR(pg_catalog.=) m.number
+  LEFT JOIN wf.unwritten_counters() u ON u.workflow_id OPERATOR(pg_catalog.=) m.number
+ WHERE c.workflow_id IS NOT NULL OR u.workflow_id IS NOT NULL;
+COMMENT ON VIEW wf.stats IS 'counts and start latency of the workflows that one may read; without a name: of one''s own tasks';
+
+-- A task is its last row.
+CREATE VIEW wf.tasks WITH (security_barrier) AS
+SELECT t.key COLLATE "default" AS key,
+	   CASE t.kind WHEN 's' THEN 'in_progress' WHEN 'c' THEN 'completed' ELSE 'failed' END AS status,
+	   t.attempt,
+	   t.result,
+	   t.error,
+	   t.lease_until,
+	   CASE t.kind WHEN 'c' THEN t.expires_at END AS expires_at
+  FROM wf.task t
+ WHERE t.owner OPERATOR(pg_catalog.=) (SELECT m.owner FROM wf.my_tasks() m)
+   AND t.kind OPERATOR(pg_catalog.<>) 'd'
+   AND NOT wf.is_past(t.expires_at)
+   AND NOT EXISTS (
+	   SELECT
+		 FROM wf.task later
+		WHERE later.task OPERATOR(pg_catalog.=) t.task
+		  AND later.seq OPERATOR(pg_catalog.>) t.seq);
+COMMENT ON VIEW wf.tasks IS 'one''s own tasks, as long as they live';

@@ -81,6 +81,7 @@ DECLARE
 		"state": "queued, running, completed, failed or cancelled",
 		"keys.state": "queued, running, completed, failed, cancelled or purged",
 		"slice.state": "current: written to; sealed: read and emptied; empty",
+		"task_slice.state": "as in wf.slice",
 		"system_identifier": "identifier of the server, as pg_control_system() shows it",
 		"timeout": "longest time of an attempt; 0: no limit",
 		"tries": "attempts that count against max_attempts",
@@ -88,6 +89,19 @@ DECLARE
 		"worker": "name of the external worker",
 		"workflow": "name of the workflow",
 		"workflow_id": "number of the workflow",
+		"task.at": "when the row was written",
+		"task.attempt": "number of the attempt, the fencing token",
+		"task.error": "of kind f: why the attempt failed",
+		"task.key": "idempotency key of the task",
+		"task.lease_until": "of kind s: until when nobody else is told to execute",
+		"task_owner.since": "when the row was written",
+		"tasks.attempt": "number of the last attempt",
+		"tasks.error": "why the last attempt failed",
+		"tasks.expires_at": "when the result is forgotten; NULL: not completed",
+		"tasks.key": "idempotency key of the task",
+		"tasks.lease_until": "until when nobody else is told to execute it",
+		"tasks.result": "what wf_task_get gives",
+		"tasks.status": "in_progress, completed or failed",
 		"workers.kind": "launcher, dispatcher or executor"
 	}$json$;
 	c record;

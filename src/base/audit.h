@@ -45,9 +45,9 @@ typedef struct WfAuditEntry
 {
 	uint64		number;			/* from 1; 0: never written */
 	Oid			dbid;
-	int32		workflow_id;
+	int32		workflow_id;	/* negative: of a role's tasks */
 	TimestampTz at;
-	pg_uuid_t	run_id;
+	pg_uuid_t	run_id;			/* or the digest of a task */
 	Oid			role;
 	char		outcome;
 	char		application_name[NAMEDATALEN];

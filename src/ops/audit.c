@@ -22,6 +22,7 @@
 #include "ops/audit.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
+#include "store/task_owner.h"
 
 PG_FUNCTION_INFO_V1(wf_unwritten_duplicates);
 PG_FUNCTION_INFO_V1(wf_unwritten_counters);
@@ -93,6 +94,15 @@ wf_audit_write(void)
 	return nentries == STEP_ENTRIES;
 }
 
+/* What is of no workflow is of a role's tasks, and for that role alone. */
+static bool
+is_readable(int32 workflow_id, const WfTaskOwner *mine)
+{
+	if (workflow_id < 0)
+		return mine != NULL && mine->number == workflow_id;
+	return wf_workflow_readable(workflow_id);
+}
+
 /*
  * wf.unwritten_duplicates(): for the view, what is still in shared memory.
  */
@@ -102,6 +112,8 @@ wf_unwritten_duplicates(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	WfDatabase *database = wf_shared == NULL ? NULL : wf_database_mine();
 	WfAuditEntry *entries = palloc(sizeof(WfAuditEntry) * STEP_ENTRIES);
+	WfTaskOwner mine;
+	bool		has_tasks = wf_task_owner_find(&mine);
 	uint64		after;
 	int			n;
 
@@ -117,7 +129,7 @@ wf_unwritten_duplicates(PG_FUNCTION_ARGS)
 			Datum		values[7];
 			bool		nulls[7] = {false};
 
-			if (!wf_workflow_readable(e->workflow_id))
+			if (!is_readable(e->workflow_id, has_tasks ? &mine : NULL))
 				continue;
 			values[0] = TimestampTzGetDatum(e->at);
 			values[1] = Int32GetDatum(e->workflow_id);
@@ -148,6 +160,8 @@ Datum
 wf_unwritten_counters(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	WfTaskOwner mine;
+	bool		has_tasks = wf_task_owner_find(&mine);
 	WfCounters **counters;
 	int			n;
 
@@ -159,7 +173,7 @@ wf_unwritten_counters(PG_FUNCTION_ARGS)
 		Datum		values[1 + WF_COUNTS + 2];
 		bool		nulls[1 + WF_COUNTS + 2] = {false};
 
-		if (!wf_workflow_readable(counters[i]->workflow_id))
+		if (!is_readable(counters[i]->workflow_id, has_tasks ? &mine : NULL))
 			continue;
 		(void) unwritten(counters[i], counts);
 		values[0] = Int32GetDatum(counters[i]->workflow_id);

@@ -85,7 +85,7 @@ skip_or_wait(const WfRequest *request, const WfRequestItem *item,
 		return true;
 	}
 	wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
-	wf_holder_wait(request, item, holder);
+	wf_holder_wait(item->ordinal, holder);
 	return false;
 }
 
@@ -263,7 +263,7 @@ wait_for_writer(const WfRequest *request, const WfRequestItem *item, const WfAns
 		!TransactionIdIsValid(writer.xid))
 		return false;
 	wf_count(request->workflow.id, WF_COUNT_WAITS, 1);
-	wf_holder_wait(request, item, &writer);
+	wf_holder_wait(item->ordinal, &writer);
 	return true;
 }
 

@@ -91,9 +91,8 @@ extern void wf_report_mismatch(const WfRequest *request, const WfRequestItem *it
 extern void wf_report_duplicate(const WfRequest *request, const WfRequestItem *item,
 								const WfRun *run) pg_attribute_noreturn();
 
-/* holder.c: wait for the transaction that has a key in doubt */
-extern void wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
-						   const WfHolder *holder);
+/* holder.c: wait for the transaction that has a key in doubt; ordinal as in an item */
+extern void wf_holder_wait(int ordinal, const WfHolder *holder);
 
 /*
  * Lock a run of which *seen was read, against losing its key, being queued

@@ -21,6 +21,7 @@
 #include "ops/enqueue.h"
 #include "ops/expire.h"
 #include "ops/lease.h"
+#include "ops/task_expire.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
 #include "store/clock_store.h"
@@ -251,7 +252,8 @@ wf_expire_in_background(void)
 	wf_turn_begin();
 	if (!XactReadOnly)
 	{
-		more = step(PG_INT64_MAX, true, &removed) | (wf_duplicate_purge() > 0);
+		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
+			(wf_duplicate_purge() > 0);
 		wf_clock_save();
 	}
 	wf_turn_end();
@@ -288,7 +290,7 @@ current_is_over(TimestampTz now)
 }
 
 /*
- * wf_expire(max_rows): remove runs and keys that are over, until about
+ * wf_expire(max_rows): remove runs, keys and tasks that are over, until about
  * max_rows have been removed; how many were.  A slice is looked at as a whole,
  * since the next call may come from another session, and goes as a whole.
  */
@@ -316,6 +318,8 @@ wf_expire(PG_FUNCTION_ARGS)
 		(void) wf_ring_turn(now, false);
 	while (removed < max_rows && step(max_rows, false, &removed))
 		CHECK_FOR_INTERRUPTS();
+	if (removed < max_rows)
+		removed += wf_task_expire_now(max_rows - removed);
 	wf_clock_save();
 	PG_RETURN_INT64(removed);
 }

@@ -70,11 +70,11 @@ static void check_superuser(Oid function, Oid function_owner, Oid owner);
 static void check_login(Oid owner);
 static void refuse_shape(Oid function, const char *detail) pg_attribute_noreturn();
 
-void
-wf_handler_check(Oid function, Oid owner)
+/* to be released */
+static HeapTuple
+find_tuple(Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Form_pg_proc form;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -82,13 +82,36 @@ wf_handler_check(Oid function, Oid owner)
 				 errmsg("function with OID %u does not exist", function),
 				 errdetail("A number was passed for the handler, and no function has it."),
 				 errhint("Pass the handler as in 'schema.name(jsonb)'.")));
-	form = (Form_pg_proc) GETSTRUCT(tuple);
+	return tuple;
+}
+
+void
+wf_handler_check(Oid function, Oid owner)
+{
+	HeapTuple	tuple = find_tuple(function);
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
 	check_shape(function, form);
 	check_language(function, form->prolang);
 	check_rights(function, form->proowner, owner);
 	check_superuser(function, form->proowner, owner);
 	ReleaseSysCache(tuple);
 	check_login(owner);
+}
+
+void
+wf_handler_check_callable(Oid function)
+{
+	HeapTuple	tuple = find_tuple(function);
+
+	check_shape(function, (Form_pg_proc) GETSTRUCT(tuple));
+	ReleaseSysCache(tuple);
+	if (object_aclcheck_compat(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s", format_procedure(function)),
+				 errdetail("Role \"%s\" may not execute it.", GetUserNameFromId(GetUserId(), false)),
+				 errhint("Grant EXECUTE on the function to that role.")));
 }
 
 void

@@ -20,6 +20,13 @@ extern void wf_handler_check(Oid function, Oid owner);
 extern void wf_handler_check_present(const WfWorkflow *workflow, Oid owner);
 
 /*
+ * Raise an error unless the function has a handler's arguments and result,
+ * and the current user may execute it: for wf_task_run, which calls it in the
+ * caller's own session.
+ */
+extern void wf_handler_check_callable(Oid function);
+
+/*
  * Find a workflow's handler and check it again, which is cheap while nothing
  * has changed.  fn lives as long as context.  True: it returns jsonb; false:
  * void, and its result is to be taken for NULL.  Raises 42883 where it is

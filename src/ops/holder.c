@@ -21,14 +21,11 @@
 #include "ops/enqueue.h"
 #include "store/holder_store.h"
 
-static void report_busy(const WfRequest *request, const WfRequestItem *item,
-						const WfHolder *holder) pg_attribute_noreturn();
-static void wait_bounded(const WfRequest *request, const WfRequestItem *item,
-						 const WfHolder *holder);
+static void report_busy(int ordinal, const WfHolder *holder) pg_attribute_noreturn();
+static void wait_bounded(int ordinal, const WfHolder *holder);
 
 void
-wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
-			   const WfHolder *holder)
+wf_holder_wait(int ordinal, const WfHolder *holder)
 {
 	if (!TransactionIdIsValid(holder->xid))
 		return;
@@ -39,15 +36,14 @@ wf_holder_wait(const WfRequest *request, const WfRequestItem *item,
 	else if (wf_key_wait == 0)
 	{
 		if (!ConditionalXactLockTableWait(holder->xid))
-			report_busy(request, item, holder);
+			report_busy(ordinal, holder);
 	}
 	else
-		wait_bounded(request, item, holder);
+		wait_bounded(ordinal, holder);
 }
 
 static void
-wait_bounded(const WfRequest *request, const WfRequestItem *item,
-			 const WfHolder *holder)
+wait_bounded(int ordinal, const WfHolder *holder)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int			users_timeout = LockTimeout;
@@ -70,7 +66,7 @@ wait_bounded(const WfRequest *request, const WfRequestItem *item,
 		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
 			PG_RE_THROW();
 		FlushErrorState();
-		report_busy(request, item, holder);
+		report_busy(ordinal, holder);
 	}
 	PG_END_TRY();
 }
@@ -119,7 +115,7 @@ wf_holder_name(TransactionId xid)
 }
 
 static void
-report_busy(const WfRequest *request, const WfRequestItem *item, const WfHolder *holder)
+report_busy(int ordinal, const WfHolder *holder)
 {
 	const char *act = holder->inserter ? "taken" : "moved to another run";
 	char	   *name = wf_holder_name(holder->xid);
@@ -127,6 +123,6 @@ report_busy(const WfRequest *request, const WfRequestItem *item, const WfHolder 
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_KEY_BUSY),
 			 errmsg("idempotency key is being used by another transaction"),
-			 errdetail("%sThe key is being %s by %s.", wf_item_prefix(item->ordinal), act, name),
+			 errdetail("%sThe key is being %s by %s.", wf_item_prefix(ordinal), act, name),
 			 errhint("Retry later, or raise pg_workflow.key_wait.")));
 }

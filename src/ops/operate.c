@@ -132,7 +132,6 @@ wf_retry(PG_FUNCTION_ARGS)
 static void
 take_key_again(WfRun *run)
 {
-	WfRequestItem item = {0};
 	WfHolder	doubt;
 	WfRun		whole;
 	WfRun		holder;
@@ -162,7 +161,7 @@ take_key_again(WfRun *run)
 					(void) wf_run_release_key(&holder);
 				break;
 			case WF_PROBE_IN_DOUBT:
-				wf_holder_wait(NULL, &item, &doubt);
+				wf_holder_wait(0, &doubt);
 				break;
 		}
 	}
@@ -183,12 +182,11 @@ report_newer_run(const WfRun *holder)
 static bool
 lock_run(WfRun *run, const WfEvent *last)
 {
-	WfRequestItem item = {0};
 	WfHolder	holder;
 	WfRowLock	state = wf_holder_lock_run(run, last, &holder);
 
 	if (state == WF_ROW_BUSY)
-		wf_holder_wait(NULL, &item, &holder);
+		wf_holder_wait(0, &holder);
 	return state == WF_ROW_LOCKED;
 }
 

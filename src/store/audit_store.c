@@ -19,6 +19,7 @@
 #include "store/run_store.h"
 #include "store/statement.h"
 #include "store/table.h"
+#include "store/task_store.h"
 
 /* columns of wf.duplicate */
 enum
@@ -52,18 +53,33 @@ static WfStatement purge_duplicates = {
 	"DELETE FROM wf.duplicate d "
 	" WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY( "
 	"       SELECT o.ctid "
-	"         FROM wf.workflow w, LATERAL ( "
+	"         FROM (SELECT w.id, w.retention FROM wf.workflow w "
+	"               UNION ALL "
+	"               SELECT DISTINCT t.number, '7 days'::pg_catalog.interval FROM wf.task_owner t) k, LATERAL ( "
 	"              SELECT i.ctid "
 	"                FROM wf.duplicate i "
-	"               WHERE i.workflow_id OPERATOR(pg_catalog.=) w.id "
+	"               WHERE i.workflow_id OPERATOR(pg_catalog.=) k.id "
 	"                 AND i.at OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) "
-	"                     least(w.retention, '1000 years'::pg_catalog.interval)) "
+	"                     least(k.retention, '1000 years'::pg_catalog.interval)) "
 	"               LIMIT 1000) o "
 	"        LIMIT 1000))",
 	.expect = SPI_OK_DELETE,
 };
 
-/* One row; the plain key is found with the run, while that is stored. */
+/* The plain key of the run or task, while that is stored; else NULL. */
+static text *
+find_key(const WfAuditEntry *e, Snapshot snapshot)
+{
+	WfRun		run;
+	WfTask		task;
+
+	if (e->workflow_id < 0)
+		return wf_task_find(&e->run_id, &task) ?
+			cstring_to_text_with_len(task.key, task.key_length) : NULL;
+	return wf_run_find(&e->run_id, snapshot, false, &run) && run.key != NULL ?
+		cstring_to_text_with_len(run.key, run.key_length) : NULL;
+}
+
 static void
 insert_duplicate(const WfAuditEntry *e, Snapshot snapshot)
 {
@@ -73,7 +89,7 @@ insert_duplicate(const WfAuditEntry *e, Snapshot snapshot)
 	bool		nulls[NCOLUMNS] = {false};
 	WfIndexEntry entry;
 	NameData	name;
-	WfRun		run;
+	text	   *key = find_key(e, snapshot);
 
 	values[AT - 1] = TimestampTzGetDatum(e->at);
 	values[WORKFLOW_ID - 1] = Int32GetDatum(e->workflow_id);
@@ -89,9 +105,8 @@ insert_duplicate(const WfAuditEntry *e, Snapshot snapshot)
 	nulls[CLIENT_ADDR - 1] = e->client_addr[0] == '\0';
 	if (!nulls[CLIENT_ADDR - 1])
 		values[CLIENT_ADDR - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(e->client_addr));
-	nulls[KEY - 1] = !wf_run_find(&e->run_id, snapshot, false, &run) || run.key == NULL;
-	if (!nulls[KEY - 1])
-		values[KEY - 1] = PointerGetDatum(cstring_to_text_with_len(run.key, run.key_length));
+	nulls[KEY - 1] = key == NULL;
+	values[KEY - 1] = PointerGetDatum(key);
 
 	entry = (WfIndexEntry) {
 		r->duplicate_at, 2, {values[WORKFLOW_ID - 1], values[AT - 1]}

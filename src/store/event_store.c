@@ -11,7 +11,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -191,9 +190,7 @@ read_event(WfScan *scan, WfEvent *event)
 	event->context = read_text(scan, CONTEXT);
 	value = wf_scan_value(scan, LEASE, &isnull);
 	event->lease_us = isnull ? 0 : DatumGetInt64(value);
-	event->xmin = DatumGetTransactionId(slot_getsysattr(scan->slot,
-														MinTransactionIdAttributeNumber,
-														&isnull));
+	event->xmin = wf_slot_xmin(scan->slot);
 }
 
 bool
@@ -383,19 +380,9 @@ wf_event_follow(WfEvent *event, const WfEvent *last, char kind, TimestampTz at)
 	event->started_at = DT_NOBEGIN;
 }
 
-/*
- * Executors do not wait for their commits to reach the disk.  Who is told of
- * a completion must: it would be undone by a crash.
- */
 void
 wf_event_flush(const WfEvent *event)
 {
-	XLogRecPtr	lsn;
-
-	if (event->kind == WF_EVENT_NONE || !TransactionIdIsNormal(event->xmin) ||
-		RecoveryInProgress() || TransactionIdIsCurrentTransactionId(event->xmin))
-		return;
-	lsn = TransactionIdGetCommitLSN(event->xmin);
-	if (!XLogRecPtrIsInvalid(lsn))
-		XLogFlush(lsn);
+	if (event->kind != WF_EVENT_NONE)
+		wf_flush_writer(event->xmin);
 }

@@ -25,6 +25,7 @@
 #include "store/installation.h"
 #include "store/relations.h"
 #include "store/statement.h"
+#include "store/task_owner.h"
 #include "store/workflow_sql.h"
 
 /* columns of wf.installation */
@@ -147,5 +148,6 @@ wf_installation_adopt(int64 *ownerless, int64 *lost_grants)
 	*lost_grants = wf_spi_run(&count_lost_grants, NULL, NULL, 0);
 	wf_spi_run(&resolve_grants, NULL, NULL, 0);
 	wf_spi_end();
+	wf_task_owner_adopt();
 	wf_workflow_changed();
 }

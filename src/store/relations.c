@@ -70,7 +70,7 @@ wf_relations_if_any(void)
 		return NULL;
 	check_version(version);
 	load_tables(&fresh);
-	if (!OidIsValid(fresh.event_failed[WF_SLICES - 1]))
+	if (!OidIsValid(fresh.task_id[WF_SLICES - 1]))
 		return NULL;			/* CREATE EXTENSION is at work */
 
 	relations = fresh;
@@ -143,6 +143,9 @@ load_tables(WfRelations *r)
 	r->reservation = get_relname_relid("reservation", r->schema);
 	r->duplicate = get_relname_relid("duplicate", r->schema);
 	r->duplicate_at = get_relname_relid("duplicate_at", r->schema);
+	r->task = get_relname_relid("task", r->schema);
+	r->task_ring = get_relname_relid("task_slice", r->schema);
+	r->task_owner = get_relname_relid("task_owner", r->schema);
 
 #define LOAD(field, format) \
 	(snprintf(name, sizeof(name), format, s), \
@@ -159,6 +162,8 @@ load_tables(WfRelations *r)
 		LOAD(event_queue, "event_%d_queue");
 		LOAD(event_lease, "event_%d_lease");
 		LOAD(event_failed, "event_%d_failed");
+		LOAD(task_slice, "task_%d");
+		LOAD(task_id, "task_%d_id");
 	}
 #undef LOAD
 }

@@ -24,6 +24,9 @@ typedef struct WfRelations
 	Oid			reservation;
 	Oid			duplicate;
 	Oid			duplicate_at;	/* its index */
+	Oid			task;
+	Oid			task_ring;		/* wf.task_slice, the states of its slices */
+	Oid			task_owner;
 	Oid			run_slice[WF_SLICES];
 	Oid			run_id[WF_SLICES];	/* indexes */
 	Oid			run_key[WF_SLICES];
@@ -33,6 +36,8 @@ typedef struct WfRelations
 	Oid			event_queue[WF_SLICES];
 	Oid			event_lease[WF_SLICES];
 	Oid			event_failed[WF_SLICES];
+	Oid			task_slice[WF_SLICES];
+	Oid			task_id[WF_SLICES];
 } WfRelations;
 
 /*

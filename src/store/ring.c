@@ -51,12 +51,13 @@ static uint64 ring_epoch = 0;
 static bool callback_registered = false;
 
 /* a wait for writers to end, in milliseconds */
-#define FIRST_WAIT 50
+#define FIRST_WAIT WF_RING_FIRST_WAIT
 #define LAST_WAIT 1000
 #define PAUSE 20				/* between two waits, times the last one */
 
 static void load_ring(void);
 static bool lock_out_writers(bool patient, TimestampTz now);
+static bool wait_for_writers(Oid parent, int ms);
 static void set_state(int slice, const char *state, TimestampTz opened, TimestampTz sealed);
 
 static WfStatement forget_state = {
@@ -123,16 +124,11 @@ wf_ring_for_write(void)
 	return wf_ring();
 }
 
-/* Read wf.slice: at most eight rows, by whatever is committed now. */
 static void
 load_ring(void)
 {
 	Oid			oid = wf_relations()->slice;
-	WfRing		fresh = {0};
-	Relation	rel;
-	TableScanDesc scan;
-	TupleTableSlot *slot;
-	Snapshot	snapshot;
+	WfRing		fresh;
 
 	if (!callback_registered)
 	{
@@ -141,37 +137,46 @@ load_ring(void)
 	}
 
 	wf_clock_load();
-	fresh.current = -1;
 	ring_valid = true;			/* unless an invalidation comes meanwhile */
 	ring_epoch = wf_relations_epoch();
-	rel = table_open(oid, AccessShareLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	slot = table_slot_create(rel, NULL);
-	scan = table_beginscan(rel, snapshot, 0, NULL);
+	wf_ring_read(oid, &fresh);
+	ring = fresh;
+}
+
+/* At most eight rows, by whatever is committed now. */
+void
+wf_ring_read(Oid states, WfRing *fresh)
+{
+	Relation	rel = table_open(states, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+
+	memset(fresh, 0, sizeof(*fresh));
+	fresh->current = -1;
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		bool		isnull;
 		int			s = DatumGetInt32(slot_getattr(slot, 1, &isnull));
 		char	   *state = TextDatumGetCString(slot_getattr(slot, 2, &isnull));
 
-		fresh.state[s] = strcmp(state, "current") == 0 ? WF_SLICE_CURRENT :
+		fresh->state[s] = strcmp(state, "current") == 0 ? WF_SLICE_CURRENT :
 			strcmp(state, "sealed") == 0 ? WF_SLICE_SEALED : WF_SLICE_EMPTY;
-		if (fresh.state[s] == WF_SLICE_CURRENT)
-			fresh.current = s;
-		fresh.opened_at[s] = DatumGetTimestampTz(slot_getattr(slot, 3, &isnull));
-		fresh.sealed_at[s] = DatumGetTimestampTz(slot_getattr(slot, 4, &isnull));
+		if (fresh->state[s] == WF_SLICE_CURRENT)
+			fresh->current = s;
+		fresh->opened_at[s] = DatumGetTimestampTz(slot_getattr(slot, 3, &isnull));
+		fresh->sealed_at[s] = DatumGetTimestampTz(slot_getattr(slot, 4, &isnull));
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 
-	if (fresh.current < 0)
+	if (fresh->current < 0)
 	{
-		fresh.current = 0;
-		fresh.state[0] = WF_SLICE_CURRENT;
+		fresh->current = 0;
+		fresh->state[0] = WF_SLICE_CURRENT;
 	}
-	ring = fresh;
 }
 
 static void
@@ -220,11 +225,11 @@ wf_ring_turn(TimestampTz now, bool patient)
 }
 
 /*
- * Wait for a lock on wf.run, for a limited time.  The subtransaction is what
+ * Wait for a lock on the parent, for a limited time.  The subtransaction is what
  * a time-out can be recovered from with; one that has the lock keeps it.
  */
 static bool
-wait_for_writers(int ms)
+wait_for_writers(Oid parent, int ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -236,7 +241,7 @@ wait_for_writers(int ms)
 	PG_TRY();
 	{
 		LockTimeout = ms;
-		LockRelationOid(wf_relations()->run, ShareRowExclusiveLock);
+		LockRelationOid(parent, ShareRowExclusiveLock);
 		LockTimeout = users_timeout;
 		locked = true;
 		ReleaseCurrentSubTransaction();
@@ -260,10 +265,10 @@ wait_for_writers(int ms)
 
 /* Is one of those who write now among those who did so at the last try? */
 static bool
-same_writers(const VirtualTransactionId *now)
+same_writers(WfPatience *patience, const VirtualTransactionId *now)
 {
-	static VirtualTransactionId *before = NULL;
-	VirtualTransactionId *last = before;
+	VirtualTransactionId *last = patience->before;
+	VirtualTransactionId *before;
 	bool		same = last == NULL;
 	int			n = 0;
 
@@ -276,6 +281,7 @@ same_writers(const VirtualTransactionId *now)
 	}
 	before = MemoryContextAlloc(TopMemoryContext, sizeof(*now) * (n + 1));
 	memcpy(before, now, sizeof(*now) * (n + 1));
+	patience->before = before;
 	if (last != NULL)
 		pfree(last);
 	return same;
@@ -285,24 +291,29 @@ same_writers(const VirtualTransactionId *now)
 static bool
 lock_out_writers(bool patient, TimestampTz now)
 {
-	static int	wait = FIRST_WAIT;
-	static TimestampTz not_before = 0;
-	Oid			run = wf_relations()->run;
+	static WfPatience patience = {.wait = FIRST_WAIT};
+
+	return wf_ring_lock_out(wf_relations()->run, patient ? &patience : NULL, now);
+}
+
+bool
+wf_ring_lock_out(Oid parent, WfPatience *patience, TimestampTz now)
+{
 	LOCKTAG		tag;
 
-	if (ConditionalLockRelationOid(run, ShareRowExclusiveLock))
+	if (ConditionalLockRelationOid(parent, ShareRowExclusiveLock))
 		return true;
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, run);
-	if (!patient || now < not_before ||
-		same_writers(GetLockConflicts(&tag, ShareRowExclusiveLock, NULL)))
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, parent);
+	if (patience == NULL || now < patience->not_before ||
+		same_writers(patience, GetLockConflicts(&tag, ShareRowExclusiveLock, NULL)))
 		return false;
-	not_before = TimestampTzPlusMilliseconds(now, wait * PAUSE);
-	if (wait_for_writers(wait))
+	patience->not_before = TimestampTzPlusMilliseconds(now, patience->wait * PAUSE);
+	if (wait_for_writers(parent, patience->wait))
 	{
-		wait = FIRST_WAIT;
+		patience->wait = FIRST_WAIT;
 		return true;
 	}
-	wait = Min(wait * 2, LAST_WAIT);
+	patience->wait = Min(patience->wait * 2, LAST_WAIT);
 	return false;
 }
 

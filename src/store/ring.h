@@ -7,6 +7,7 @@
 #define WF_RING_H
 
 #include "datatype/timestamp.h"
+#include "storage/lock.h"
 
 #include "pg_workflow.h"
 
@@ -50,6 +51,25 @@ extern void wf_ring_note_opening(TimestampTz now);
  * were at that wf_workflow_epoch().
  */
 extern bool wf_ring_empty(int slice, uint64 definitions);
+
+/* for the ring of tasks, too: read a table of states */
+extern void wf_ring_read(Oid states, WfRing *ring);
+
+/* How long whoever turns a ring has waited for a moment without writers. */
+typedef struct WfPatience
+{
+	int			wait;			/* ms, to begin with WF_RING_FIRST_WAIT */
+	TimestampTz not_before;
+	VirtualTransactionId *before;	/* who wrote at the last try */
+} WfPatience;
+
+#define WF_RING_FIRST_WAIT 50
+
+/*
+ * Lock out those who write to a ring, until the transaction ends: at once, or,
+ * with patience, after a bounded wait.
+ */
+extern bool wf_ring_lock_out(Oid parent, WfPatience *patience, TimestampTz now);
 
 /* Loop over the slices that may hold rows, the current one first. */
 #define wf_ring_foreach(ring, slice) \

@@ -117,22 +117,6 @@ wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 	return in_doubt ? WF_PROBE_IN_DOUBT : WF_PROBE_NONE;
 }
 
-/*
- * May the caller's snapshot see the current row?  Its own rows it may, even
- * those of the command that is still running.
- */
-static bool
-row_is_visible(WfScan *scan)
-{
-	bool		isnull;
-	TransactionId xmin = DatumGetTransactionId(slot_getsysattr(scan->slot,
-															   MinTransactionIdAttributeNumber,
-															   &isnull));
-
-	return TransactionIdIsCurrentTransactionId(xmin) ||
-		table_tuple_satisfies_snapshot(scan->heap, scan->slot, GetActiveSnapshot());
-}
-
 /* Read with the transaction's snapshot, for the predicate locks alone. */
 static void
 note_read_dependency(const WfRelations *r, int slice, ScanKey key)
@@ -173,7 +157,7 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 		found = true;
 		read_run(&scan, slice, false, run);
 		if (IsolationUsesXactSnapshot())
-			*invisible = !row_is_visible(&scan);
+			*invisible = !wf_scan_is_visible(&scan);
 	}
 	end_probe(&scan, slice, found);
 
@@ -224,8 +208,7 @@ read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run)
 	if (with_payload && !isnull)
 		run->payload = datumCopy(value, false, -1);
 
-	run->xmin = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber,
-													  &isnull));
+	run->xmin = wf_slot_xmin(slot);
 
 	value = slot_getattr(slot, KEY_DIGEST, &isnull);
 	run->holds_key = !isnull;

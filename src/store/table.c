@@ -12,7 +12,9 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -92,6 +94,19 @@ wf_scan_lock_row(WfScan *scan, TransactionId *by)
 	ExecDropSingleTupleTableSlot(slot);
 	return result == TM_Ok ? WF_ROW_LOCKED :
 		result == TM_WouldBlock ? WF_ROW_BUSY : WF_ROW_CHANGED;
+}
+
+bool
+wf_scan_is_visible(WfScan *scan)
+{
+	return TransactionIdIsCurrentTransactionId(wf_slot_xmin(scan->slot)) ||
+		table_tuple_satisfies_snapshot(scan->heap, scan->slot, GetActiveSnapshot());
+}
+
+TransactionId
+wf_slot_xmin(TupleTableSlot *slot)
+{
+	return HeapTupleHeaderGetXmin(ExecFetchSlotHeapTuple(slot, false, NULL)->t_data);
 }
 
 /* What index_insert wants to be told beside the values: nothing, for a btree. */
@@ -192,4 +207,21 @@ void
 wf_push_latest_snapshot(void)
 {
 	PushActiveSnapshot(GetLatestSnapshot());
+}
+
+/*
+ * Executors do not wait for their commits to reach the disk.  Who is told of
+ * a completion must: it would be undone by a crash.
+ */
+void
+wf_flush_writer(TransactionId xmin)
+{
+	XLogRecPtr	lsn;
+
+	if (!TransactionIdIsNormal(xmin) || RecoveryInProgress() ||
+		TransactionIdIsCurrentTransactionId(xmin))
+		return;
+	lsn = TransactionIdGetCommitLSN(xmin);
+	if (!XLogRecPtrIsInvalid(lsn))
+		XLogFlush(lsn);
 }

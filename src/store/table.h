@@ -51,6 +51,18 @@ typedef enum WfRowLock
  */
 extern WfRowLock wf_scan_lock_row(WfScan *scan, TransactionId *by);
 
+/*
+ * May the caller's snapshot see the current row of a dirty scan?  Its own rows
+ * it may, even those of the command that is still running.
+ */
+extern bool wf_scan_is_visible(WfScan *scan);
+
+/*
+ * Who wrote the row; FrozenTransactionId where that is long ago, and nothing
+ * may be known of the transaction any more.
+ */
+extern TransactionId wf_slot_xmin(TupleTableSlot *slot);
+
 /* the value of a column of the current row */
 #define wf_scan_value(scan, attno, isnull) slot_getattr((scan)->slot, attno, isnull)
 
@@ -78,5 +90,8 @@ extern Snapshot wf_callers_snapshot(void);
 
 /* a snapshot of what is committed now, pushed as active; pop with PopActiveSnapshot */
 extern void wf_push_latest_snapshot(void);
+
+/* wait until the transaction that wrote a row is on disk */
+extern void wf_flush_writer(TransactionId xmin);
 
 #endif							/* WF_TABLE_H */
