@@ -123,13 +123,14 @@ try_assign(WfClaimQueue *queue, Oid extension, int32 workflow_id)
 	queue->workflow_id = workflow_id;
 	queue->generation++;
 	queue->noticed_streams = 0;
-	queue->forget = false;
+	queue->forget = queue->distrust = false;
 	queue->inflight = 0;
 	queue->epoch = 0;
 	queue->running = 0;
 	SpinLockRelease(&queue->mutex);
 	memset(&queue->cursors, 0, sizeof(queue->cursors));
-	queue->next_due = 0;
+	queue->trusted = false;
+	queue->next_due = DT_NOBEGIN;
 	pg_memory_barrier();		/* who commits from here on sees it */
 	LWLockRelease(queue->lock);
 	return true;
@@ -167,7 +168,7 @@ wf_claim_queue_get(Oid extension, int32 workflow_id)
 
 bool
 wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
-					void (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
+					bool (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
 {
 	TimestampTz noticed;
 	uint32		streams;
@@ -179,19 +180,23 @@ wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
 		LWLockRelease(queue->lock);
 		return false;
 	}
+	/* until the reading is over, others are to believe that there may be more */
+	queue->next_due = DT_NOBEGIN;
 	SpinLockAcquire(&queue->mutex);
 	noticed = queue->noticed;
 	streams = queue->noticed_streams;
 	forget = queue->forget;
+	if (queue->distrust || forget)
+		queue->trusted = false;
 	queue->noticed_streams = 0;
-	queue->forget = false;
+	queue->forget = queue->distrust = false;
 	queue->used_at = GetCurrentTimestamp();
 	SpinLockRelease(&queue->mutex);
 
 	if (forget)
 		memset(&queue->cursors, 0, sizeof(queue->cursors));
-	else if (streams != 0)
-		rewind(&queue->cursors, noticed, streams);
+	else if (streams != 0 && rewind(&queue->cursors, noticed, streams))
+		queue->trusted = false;
 	return true;
 }
 
@@ -343,6 +348,7 @@ wf_claim_give_back(WfClaimQueue *queue, WfClaimed *claimed, int n)
 	queue->inflight -= n;
 	if (queue->epoch == claimed->epoch && queue->epoch != 0)
 		queue->running -= n;
+	queue->distrust = true;
 	claimed->n -= n;
 	SpinLockRelease(&queue->mutex);
 }

@@ -30,6 +30,7 @@ typedef struct WfClaimQueue
 	TimestampTz noticed;		/* new entries from here on ... */
 	uint32		noticed_streams;	/* ... in these streams */
 	bool		forget;			/* begin anew */
+	bool		distrust;		/* an entry was taken that did not count */
 	int32		inflight;		/* runs of claims that have not committed */
 	uint32		epoch;			/* of the count; 0: not counted yet */
 	int32		running;		/* runs claimed and not over, those inflight
@@ -39,6 +40,7 @@ typedef struct WfClaimQueue
 	/* under lock, which is held for the length of one reading */
 	LWLock	   *lock;
 	WfCursors	cursors;
+	bool		trusted;		/* what comes next has not been read before */
 	TimestampTz next_due;		/* nothing is due before; read without lock as
 								 * a hint */
 } WfClaimQueue;
@@ -58,7 +60,7 @@ extern WfClaimQueue *wf_claim_queue_get(Oid extension, int32 workflow_id);
  * given away, and is not locked.
  */
 extern bool wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
-								void (*rewind) (WfCursors *cursors, TimestampTz run_at,
+								bool (*rewind) (WfCursors *cursors, TimestampTz run_at,
 												uint32 streams));
 extern void wf_claim_queue_unlock(WfClaimQueue *queue);
 
@@ -85,7 +87,7 @@ extern WfClaimed *wf_claim_begin(void);
 extern void wf_claim_take(WfClaimQueue *queue, WfClaimed *claimed, int n,
 						  TimestampTz earliest, uint32 streams);
 
-/* Of runs taken, so many were not claimed after all. */
+/* Of runs taken, so many were not claimed after all: somebody else had them. */
 extern void wf_claim_give_back(WfClaimQueue *queue, WfClaimed *claimed, int n);
 
 /*

@@ -36,6 +36,7 @@ typedef struct WfCursors
 		WfPosition	positions[WF_POSITIONS];
 		int			oldest;		/* position to be given up next */
 	}			streams[WF_STREAMS];
+	uint32		dead;			/* entries met that did not count any more */
 } WfCursors;
 
 #endif							/* WF_CURSORS_H */

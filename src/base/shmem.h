@@ -13,6 +13,7 @@
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
+#include "storage/itemptr.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/spin.h"
@@ -44,6 +45,7 @@ typedef struct WfItem
 
 	/* written by the executor */
 	TimestampTz begun_at;
+	ItemPointerData tid;		/* source 'r': where the run's row was */
 	bool		unrecorded;		/* the outcome could not be written */
 } WfItem;
 

@@ -60,7 +60,8 @@ typedef struct Claim
 
 static void read_arguments(FunctionCallInfo fcinfo, Claim *claim);
 static void claim_all(Claim *claim);
-static void claim_due(Claim *claim);
+static void claim_queued(Claim *claim);
+static bool claim_due(Claim *claim);
 static bool claim_lapsed(Claim *claim);
 
 /*
@@ -141,13 +142,19 @@ claim_all(Claim *claim)
 {
 	bool		lapsed = wf_lease_may_have_lapsed(claim->now);
 
-	claim_due(claim);
+	claim_queued(claim);
 	if (!lapsed || claim->n >= claim->wanted)
 		return;
 	while (claim_lapsed(claim))
 		CHECK_FOR_INTERRUPTS();
-	if (claim->n < claim->wanted)
-		claim_due(claim);
+	claim_queued(claim);
+}
+
+static void
+claim_queued(Claim *claim)
+{
+	while (claim->n < claim->wanted && claim_due(claim))
+		CHECK_FOR_INTERRUPTS();
 }
 
 /* ---- runs that are queued ---- */
@@ -192,6 +199,7 @@ put_row(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt)
 static bool
 claim_item(Claim *claim, const WfSource *source, const WfItem *item)
 {
+	ItemPointerData tid = item->tid;
 	WfRun		run;
 	WfEvent		last = {0};
 
@@ -202,23 +210,28 @@ claim_item(Claim *claim, const WfSource *source, const WfItem *item)
 	last.tries = item->tries;
 	last.crashes = item->crashes;
 	last.run_at = item->run_at;
-	if (!wf_run_find(&item->run_id, claim->snapshot, true, &run) ||
-		!start_attempt(claim, &run, &last))
+	if (!(item->source == 'r' &&
+		  wf_run_fetch(&item->run_id, item->slice, &tid, claim->snapshot, &run)) &&
+		!wf_run_find(&item->run_id, claim->snapshot, true, &run))
+		return false;
+	if (!start_attempt(claim, &run, &last))
 		return false;
 	put_row(claim, source, &run, item->attempt);
 	claim->n++;
 	return true;
 }
 
-static void
+/* Claim what is queued; true: there may be more. */
+static bool
 claim_due(Claim *claim)
 {
 	WfItem	   *items;
+	bool		more;
 	int			n = wf_sources_take(claim->sources, claim->nsources, claim->now,
-									claim->wanted - claim->n, &items);
+									claim->wanted - claim->n, &items, &more);
 
 	if (n == 0)
-		return;
+		return more;
 	wf_lease_written(claim->now + claim->lease_us);
 	claim->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (int i = 0; i < n; i++)
@@ -226,10 +239,14 @@ claim_due(Claim *claim)
 		WfSource   *source = wf_source_of(claim->sources, claim->nsources, items[i].workflow_id);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!claim_item(claim, source, &items[i]) && source->queue != NULL)
+		if (claim_item(claim, source, &items[i]))
+			continue;
+		more = true;
+		if (source->queue != NULL)
 			wf_claim_give_back(source->queue, source->claimed, 1);
 	}
 	UnregisterSnapshot(claim->snapshot);
+	return more;
 }
 
 /* ---- runs whose lease has ended ---- */

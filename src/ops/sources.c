@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "base/wakeup.h"
@@ -21,8 +22,9 @@
 static bool may_read(WfSource *source, TimestampTz now);
 
 static int	allowed(WfSource *source, TimestampTz now, int limit, bool to_take);
+static int	take_some(WfSource *source, TimestampTz now, int limit, WfItem *items);
 static void keep_first(WfSource *sources, int n, WfItem *items, int nitems, int limit);
-static void end_reading(WfSource *source, const WfItem *items, int n);
+static void end_reading(WfSource *source, TimestampTz now, const WfItem *items, int n);
 
 WfSource *
 wf_sources(const int32 *ids, int n)
@@ -95,11 +97,31 @@ begin_reading(WfSource *sources, int n, TimestampTz now, bool to_take)
 		if (!source->reading)
 			continue;
 		memcpy(source->cursors, &source->queue->cursors, sizeof(WfCursors));
+		source->trusted = source->queue->trusted;
 
 		/* what this transaction has enqueued, it may claim, too */
 		if (wf_wakeup_pending(source->workflow.id, &earliest, &streams))
-			wf_cursors_rewind(source->cursors, earliest, streams);
+			source->trusted &= !wf_cursors_rewind(source->cursors, earliest, streams);
 	}
+}
+
+/*
+ * Take entries of one source.  What nobody has read before is taken as it is,
+ * and whoever appends the event finds out; after a rewind, or a surprise, each
+ * is looked at, until a reading has met none that did not count.
+ */
+static int
+take_some(WfSource *source, TimestampTz now, int limit, WfItem *items)
+{
+	uint32		dead = source->cursors->dead;
+	int			n;
+
+	n = wf_queue_take_step(source->workflow.id, source->cursors, now, limit,
+						   source->trusted, items, &source->next_due);
+	if (source->trusted)
+		return n;
+	source->trusted = n > 0 && source->cursors->dead == dead;
+	return n;
 }
 
 static bool
@@ -108,14 +130,15 @@ may_read(WfSource *source, TimestampTz now)
 	TimestampTz earliest;
 	uint32		streams;
 
-	source->reading = false;
+	source->reading = source->trusted = false;
 	if (source->workflow.paused || source->workflow.has_handler)
 		return false;
 	source->queue = wf_claim_queue_get(wf_relations()->extension, source->workflow.id);
 	if (source->queue == NULL)
 	{
 		/* nobody tells what is new before a position: read from the beginning */
-		source->cursors = palloc0(sizeof(WfCursors));
+		if (source->cursors == NULL)
+			source->cursors = palloc0(sizeof(WfCursors));
 		source->reading = true;
 		return true;
 	}
@@ -128,37 +151,41 @@ may_read(WfSource *source, TimestampTz now)
 }
 
 int
-wf_sources_take(WfSource *sources, int n, TimestampTz now, int limit, WfItem **items)
+wf_sources_take(WfSource *sources, int n, TimestampTz now, int limit, WfItem **items,
+				bool *more)
 {
 	WfItem	   *found = palloc(sizeof(WfItem) * (limit + 1));
 	int			nfound = 0;
 
+	*more = false;
 	begin_reading(sources, n, now, true);
 	for (int i = 0; i < n; i++)
 	{
 		WfSource   *source = &sources[i];
-		WfItem	   *more;
+		WfItem	   *batch;
 		int			most;
 		int			got = 0;
 
 		if (!source->reading)
 			continue;
 		most = allowed(source, now, limit, true);
-		more = palloc(sizeof(WfItem) * Max(most, 1));
+		batch = palloc(sizeof(WfItem) * Max(most, 1));
 		source->next_due = now;
 		if (most > 0)
-			got = wf_queue_take(source->workflow.id, source->cursors, now, most, NULL,
-								more, &source->next_due);
+		{
+			got = take_some(source, now, most, batch);
+			*more |= got < most && source->next_due <= now;
+		}
 		found = repalloc_huge(found, sizeof(WfItem) * (nfound + got + 1));
-		memcpy(found + nfound, more, sizeof(WfItem) * got);
+		memcpy(found + nfound, batch, sizeof(WfItem) * got);
 		nfound += got;
-		pfree(more);
+		pfree(batch);
 	}
 	keep_first(sources, n, found, nfound, limit);
 	nfound = Min(nfound, limit);
 	for (int i = 0; i < n; i++)
 		if (sources[i].reading)
-			end_reading(&sources[i], found, nfound);
+			end_reading(&sources[i], now, found, nfound);
 	*items = found;
 	return nfound;
 }
@@ -179,7 +206,7 @@ keep_first(WfSource *sources, int n, WfItem *items, int nitems, int limit)
 
 /* Publish the cursors, have what was taken in flight, unlock. */
 static void
-end_reading(WfSource *source, const WfItem *items, int n)
+end_reading(WfSource *source, TimestampTz now, const WfItem *items, int n)
 {
 	TimestampTz earliest = DT_NOEND;
 	uint32		streams = 0;
@@ -198,7 +225,8 @@ end_reading(WfSource *source, const WfItem *items, int n)
 								  WF_STREAM_RUN(items[i].slice));
 	}
 	memcpy(&source->queue->cursors, source->cursors, sizeof(WfCursors));
-	source->queue->next_due = source->next_due;
+	source->queue->next_due = source->next_due > now ? source->next_due : DT_NOBEGIN;
+	source->queue->trusted = source->trusted;
 	if (mine > 0)
 		wf_claim_take(source->queue, source->claimed, mine, earliest, streams);
 	wf_claim_queue_unlock(source->queue);
@@ -250,31 +278,50 @@ allowed(WfSource *source, TimestampTz now, int limit, bool to_take)
 
 /* ---- looking only ---- */
 
-bool
-wf_sources_ready(WfSource *sources, int n, TimestampTz now)
+/* One reading; true: something may be taken.  more: call again. */
+static bool
+look_once(WfSource *sources, int n, TimestampTz now, bool *more)
 {
 	bool		ready = false;
 
+	*more = false;
 	begin_reading(sources, n, now, false);
 	for (int i = 0; i < n; i++)
 	{
 		WfSource   *source = &sources[i];
 		WfItem		item;
-		bool		any;
+		int			got = 0;
 
 		if (!source->reading)
 			continue;
 		source->next_due = now;
-		any = allowed(source, now, 1, false) > 0 &&
-			wf_queue_take(source->workflow.id, source->cursors, now, 1, NULL, &item,
-						  &source->next_due) > 0;
-		if (any)
+		if (allowed(source, now, 1, false) > 0)
+		{
+			got = wf_queue_take_step(source->workflow.id, source->cursors, now, 1, false,
+									 &item, &source->next_due);
+			*more |= got == 0 && source->next_due <= now;
+		}
+		if (got > 0)
 		{
 			wf_cursors_put_back(source->cursors, &item);
 			source->next_due = now;
+			ready = true;
 		}
-		ready |= any;
-		end_reading(source, NULL, 0);
+		end_reading(source, now, NULL, 0);
 	}
 	return ready;
+}
+
+bool
+wf_sources_ready(WfSource *sources, int n, TimestampTz now)
+{
+	bool		more;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (look_once(sources, n, now, &more))
+			return true;
+	} while (more);
+	return false;
 }

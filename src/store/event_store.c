@@ -12,6 +12,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -216,25 +217,28 @@ wf_event_peek(const pg_uuid_t *run_id, int slice, int32 seq, WfHolder *writer)
 	return exists;
 }
 
+/*
+ * Hardly ever is somebody else at the same event, so who that is is asked
+ * only when the index says so.
+ */
 bool
 wf_event_append(const pg_uuid_t *run_id, int slice, const WfEvent *event)
 {
-	for (;;)
+	while (!append(run_id, slice, event, true))
 	{
 		WfHolder	writer;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!wf_event_peek(run_id, slice, event->seq, &writer))
-		{
-			if (append(run_id, slice, event, true))
-				return true;
-		}
-		else if (!TransactionIdIsValid(writer.xid))
+			continue;			/* it was rolled back just now */
+		if (!TransactionIdIsValid(writer.xid))
 			return false;
-		else if (writer.token != 0)
+		if (writer.token != 0)
 			SpeculativeInsertionWait(writer.xid, writer.token);
 		else
 			XactLockTableWait(writer.xid, NULL, NULL, XLTW_None);
 	}
+	return true;
 }
 
 bool

@@ -35,10 +35,14 @@
 #define RUN_PRIORITY 5
 #define EVENT_RUN_ID 1
 #define EVENT_SEQ 3
+#define EVENT_ATTEMPT 4
 #define EVENT_PRIORITY 6
+#define EVENT_TRIES 7
+#define EVENT_CRASHES 8
 #define EVENT_RUN_AT 10
 
 #define COUNT_STEP 1000
+#define MOST_DEAD 2000			/* a few milliseconds' worth */
 
 /* one stream being read */
 typedef struct Reader
@@ -49,6 +53,9 @@ typedef struct Reader
 	Oid			table;
 	Oid			index;
 	struct WfStream *stream;
+	WfCursors  *cursors;
+	bool		unchecked;
+	uint32		stop_at;		/* when so many in all have not counted */
 	Snapshot	snapshot;
 	TimestampTz now;
 	bool		(*skip) (const pg_uuid_t *run_id);
@@ -145,19 +152,38 @@ begin_entries(Reader *reader, int32 priority, const WfPosition *position,
 	wf_scan_begin(scan, reader->table, reader->index, reader->snapshot, keys, 3);
 }
 
+/* The run's last event, if the entry is right: the event that it is, or none. */
+static void
+expect_last(Reader *reader, WfScan *scan, WfEvent *last)
+{
+	bool		isnull;
+
+	memset(last, 0, sizeof(*last));
+	if (!reader->events)
+		return;
+	last->seq = DatumGetInt32(wf_scan_value(scan, EVENT_SEQ, &isnull));
+	last->attempt = DatumGetInt32(wf_scan_value(scan, EVENT_ATTEMPT, &isnull));
+	last->tries = DatumGetInt16(wf_scan_value(scan, EVENT_TRIES, &isnull));
+	last->crashes = DatumGetInt16(wf_scan_value(scan, EVENT_CRASHES, &isnull));
+}
+
 /* Fill in an entry; false: it does not count any more. */
 static bool
 read_entry(Reader *reader, WfScan *scan, const pg_uuid_t *run_id, TimestampTz run_at,
 		   int32 priority, WfItem *item)
 {
+	WfEvent		expected;
 	WfEvent		last;
-	bool		isnull;
-	int32		seq = reader->events ?
-		DatumGetInt32(wf_scan_value(scan, EVENT_SEQ, &isnull)) : 0;
 
-	wf_event_last(run_id, reader->slice, reader->snapshot, &last);
-	if (last.seq != seq)
+	expect_last(reader, scan, &expected);
+	last = expected;
+	if (!reader->unchecked)
+		wf_event_last(run_id, reader->slice, reader->snapshot, &last);
+	if (last.seq != expected.seq)
+	{
+		reader->cursors->dead++;
 		return false;
+	}
 
 	memset(item, 0, sizeof(*item));
 	item->run_id = *run_id;
@@ -166,11 +192,12 @@ read_entry(Reader *reader, WfScan *scan, const pg_uuid_t *run_id, TimestampTz ru
 	item->slice = reader->slice;
 	item->source = reader->events ? 'e' : 'r';
 	item->workflow_id = reader->workflow_id;
-	item->seq = seq;
+	item->seq = last.seq;
 	item->attempt = last.attempt + 1;
 	item->tries = last.tries;
 	item->crashes = last.crashes;
 	item->alone = last.kind == WF_EVENT_CRASHED;
+	item->tid = scan->slot->tts_tid;
 	return true;
 }
 
@@ -208,9 +235,11 @@ read_priority(Reader *reader, int32 priority)
 		}
 		position->run_at = run_at;
 		position->run_id = run_id;
+		if (reader->cursors->dead == reader->stop_at)
+			break;
 	}
 	wf_scan_end(&scan);
-	return reader->n < reader->limit;
+	return reader->n < reader->limit && reader->cursors->dead != reader->stop_at;
 }
 
 /* Read a stream, priority by priority. */
@@ -225,7 +254,7 @@ read_stream(Reader *reader)
 		first = false;
 		if (!read_priority(reader, priority))
 		{
-			reader->next_due = reader->now;
+			reader->next_due = 0;	/* another reader's now may be earlier */
 			break;
 		}
 	}
@@ -275,9 +304,11 @@ wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
 	}
 }
 
-void
+bool
 wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
 {
+	bool		moved = false;
+
 	for (int s = 0; s < WF_STREAMS; s++)
 	{
 		struct WfStream *stream = &cursors->streams[s];
@@ -294,9 +325,11 @@ wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
 				/* just before everything that is due at run_at */
 				position->run_at = run_at;
 				memset(&position->run_id, 0, UUID_LEN);
+				moved = true;
 			}
 		}
 	}
+	return moved;
 }
 
 bool
@@ -317,11 +350,12 @@ wf_cursors_reread_skipped(WfCursors *cursors)
 	return any;
 }
 
-int
-wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
-			  bool (*skip) (const pg_uuid_t *run_id), WfItem *items,
-			  TimestampTz *next_due)
+static int
+take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
+	 bool (*skip) (const pg_uuid_t *run_id), bool unchecked, uint32 most_dead,
+	 WfItem *items, TimestampTz *next_due)
 {
+	uint32		stop_at = cursors->dead + most_dead;
 	const WfRing *ring = wf_ring();
 	WfItem	   *found = palloc(sizeof(WfItem) * (limit * 2 + 1));
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -339,6 +373,9 @@ wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 		{
 			reader_init(&reader, workflow_id, s);
 			reader.stream = stream;
+			reader.cursors = cursors;
+			reader.unchecked = unchecked;
+			reader.stop_at = stop_at;
 			reader.snapshot = snapshot;
 			reader.now = now;
 			reader.skip = skip;
@@ -363,6 +400,21 @@ wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 	memcpy(items, found, sizeof(WfItem) * n);
 	pfree(found);
 	return n;
+}
+
+int
+wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
+			  bool (*skip) (const pg_uuid_t *run_id), WfItem *items,
+			  TimestampTz *next_due)
+{
+	return take(workflow_id, cursors, now, limit, skip, false, PG_UINT32_MAX, items, next_due);
+}
+
+int
+wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
+				   bool unchecked, WfItem *items, TimestampTz *next_due)
+{
+	return take(workflow_id, cursors, now, limit, NULL, unchecked, MOST_DEAD, items, next_due);
 }
 
 static void

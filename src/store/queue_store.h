@@ -12,8 +12,8 @@
 #include "base/cursors.h"
 #include "base/shmem.h"
 
-/* New entries from run_at on: go back to them. */
-extern void wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams);
+/* New entries from run_at on: go back to them.  True: to before what had been read. */
+extern bool wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams);
 
 /*
  * Go back to the events that were skipped: the run may have been queued again
@@ -33,6 +33,15 @@ extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 						  int limit, bool (*skip) (const pg_uuid_t *run_id),
 						  WfItem *items, TimestampTz *next_due);
+
+/*
+ * The same for claimers: it stops where very many entries did not count, with
+ * next_due now; and unchecked does not look whether they do, as whoever
+ * appends the next event to such a run finds out.
+ */
+extern int	wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now,
+							   int limit, bool unchecked, WfItem *items,
+							   TimestampTz *next_due);
 
 /*
  * Lock and open all that wf_queue_take and the reading of leases need, so that

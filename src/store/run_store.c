@@ -325,6 +325,21 @@ wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun
 }
 
 bool
+wf_run_fetch(const pg_uuid_t *run_id, int slice, ItemPointer tid, Snapshot snapshot,
+			 WfRun *run)
+{
+	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	bool		found = table_tuple_fetch_row_version(rel, tid, snapshot, slot);
+
+	if (found)
+		read_slot(slot, slice, true, run);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
+	return found && memcmp(&run->run_id, run_id, UUID_LEN) == 0;
+}
+
+bool
 wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
 {
 	const WfRelations *r = wf_relations();

@@ -78,6 +78,13 @@ extern bool wf_run_insert(WfRun *run);
 extern bool wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot,
 						bool with_payload, WfRun *run);
 
+/*
+ * The same where its row is likely to be in a slice; false: it is not, or not
+ * any more.
+ */
+extern bool wf_run_fetch(const pg_uuid_t *run_id, int slice, ItemPointer tid,
+						 Snapshot snapshot, WfRun *run);
+
 /* The run that a key is bound to, by the same snapshot as wf_run_find. */
 extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
 
