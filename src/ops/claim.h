@@ -17,6 +17,7 @@ typedef struct WfSource
 	WfClaimQueue *queue;		/* NULL: the cursors are the backend's own */
 	bool		reading;		/* locked, if it has a queue */
 	bool		trusted;		/* its entries need no second look */
+	bool		looked_back;	/* at what this transaction has enqueued */
 	WfCursors  *cursors;		/* while reading; a copy where shared */
 	WfClaimed  *claimed;		/* what this transaction has in flight */
 	TimestampTz next_due;

@@ -99,9 +99,11 @@ begin_reading(WfSource *sources, int n, TimestampTz now, bool to_take)
 		memcpy(source->cursors, &source->queue->cursors, sizeof(WfCursors));
 		source->trusted = source->queue->trusted;
 
-		/* what this transaction has enqueued, it may claim, too */
-		if (wf_wakeup_pending(source->workflow.id, &earliest, &streams))
+		/* what this transaction has enqueued, it may claim, too: a look once */
+		if (!source->looked_back &&
+			wf_wakeup_pending(source->workflow.id, &earliest, &streams))
 			source->trusted &= !wf_cursors_rewind(source->cursors, earliest, streams);
+		source->looked_back = true;
 	}
 }
 
@@ -143,7 +145,8 @@ may_read(WfSource *source, TimestampTz now)
 		return true;
 	}
 	if (!wf_claim_queue_ready(source->queue, now) &&
-		!wf_wakeup_pending(source->workflow.id, &earliest, &streams))
+		(source->looked_back ||
+		 !wf_wakeup_pending(source->workflow.id, &earliest, &streams)))
 		return false;
 	if (source->cursors == NULL)
 		source->cursors = palloc(sizeof(WfCursors));
