@@ -256,12 +256,12 @@ static char *
 fate(int32 attempt, const WfTask *last, bool live)
 {
 	if (!live)
-		return "The task has never been begun, or has expired or been forgotten.";
+		return psprintf("Attempt %d is of a task that has never been begun, or has expired or been forgotten.", attempt);
 	if (attempt < last->attempt)
-		return psprintf("Attempt %d has taken over.", last->attempt);
+		return psprintf("Attempt %d has taken over from attempt %d.", last->attempt, attempt);
 	if (attempt > last->attempt)
-		return psprintf("The task is at attempt %d.", last->attempt);
-	return "The attempt has failed.";
+		return psprintf("The task is at attempt %d, there is no attempt %d.", last->attempt, attempt);
+	return psprintf("Attempt %d has failed.", attempt);
 }
 
 static void
@@ -269,7 +269,7 @@ report_stale(const WfTaskRequest *request, int32 attempt, const WfTask *last, bo
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_STALE_ATTEMPT),
-			 errmsg("attempt %d is not the task's current one", attempt),
+			 errmsg("attempt of the task is not current"),
 			 errdetail("%s", fate(attempt, last, live)),
 			 errhint("Roll back what the attempt has done, and call wf_task_begin() again.")));
 }
