@@ -10,7 +10,12 @@
 
 #include <openssl/evp.h>
 
+#include "miscadmin.h"
+
 #include "base/digest.h"
+
+/* large data can be interrupted after so many bytes */
+#define PIECE (1024 * 1024)
 
 static EVP_MD_CTX *context = NULL;
 static const EVP_MD *algorithm = NULL;
@@ -50,7 +55,15 @@ wf_digest_begin(void)
 void
 wf_digest_update(const void *data, size_t length)
 {
-	if (EVP_DigestUpdate(context, data, length) != 1)
+	const char *next = data;
+
+	for (; length > PIECE; next += PIECE, length -= PIECE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (EVP_DigestUpdate(context, next, PIECE) != 1)
+			fail("update");
+	}
+	if (EVP_DigestUpdate(context, next, length) != 1)
 		fail("update");
 }
 

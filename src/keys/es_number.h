@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * es_number.h
- *		Numbers as digits and a power of ten.
+ *		Numbers as digits and a power of ten, written as ECMAScript does.
  *-------------------------------------------------------------------------
  */
 #ifndef WF_ES_NUMBER_H
@@ -9,26 +9,16 @@
 #include "lib/stringinfo.h"
 #include "utils/numeric.h"
 
-/* 0.d1d2...dk times ten to the point, d1 and dk not zero; k = 0: zero */
-typedef struct WfDecimal
-{
-	bool		negative;
-	char	   *digits;			/* not terminated */
-	int			ndigits;
-	int			point;
-} WfDecimal;
+/*
+ * Exactly what the number is, as long as its digits, of which there are no
+ * more than are stored: 1e131071 has one.  The number is finite.
+ */
+extern void wf_append_exact_number(StringInfo out, Numeric number);
 
-/* Of all shortest decimals that are this double, the nearest (ECMAScript). */
-extern void wf_decimal_of_double(double value, WfDecimal *decimal);
-extern void wf_decimal_of_float(float value, WfDecimal *decimal);
+/* The nearest double, as JavaScript would have read it; 22003 where none is. */
+extern void wf_append_es_number(StringInfo out, Numeric number);
 
-/* Exactly; bounded by the stored size of the numeric, which is finite. */
-extern void wf_decimal_of_numeric(Numeric number, WfDecimal *decimal);
-
-/* As ECMAScript's Number::toString writes it. */
-extern void wf_append_decimal(StringInfo out, const WfDecimal *decimal);
-
-/* The nearest double; error 22003 where none is near. */
-extern double wf_double_of_numeric(Numeric number);
+/* What is neither infinite nor NaN. */
+extern void wf_append_double(StringInfo out, double value);
 
 #endif							/* WF_ES_NUMBER_H */

@@ -4,13 +4,15 @@
  *
  * SHA-256 of the operation in UTF-8, a zero byte, and the payload's text by
  * RFC 8785, in lower-case hex.  Text holds no zero byte, so no two pairs give
- * the same bytes.
+ * the same bytes.  Numbers are doubles, as they are for JavaScript: payloads
+ * that differ only beyond a double's precision have one hash key.
+ *
+ * test/vectors/keys.json has examples for other languages.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "base/digest.h"
@@ -25,22 +27,14 @@ Datum
 wf_hash_key(PG_FUNCTION_ARGS)
 {
 	text	   *operation = PG_GETARG_TEXT_PP(1);
-	const char *utf8 = VARDATA_ANY(operation);
 	int			length = VARSIZE_ANY_EXHDR(operation);
+	const char *utf8 = wf_to_utf8(VARDATA_ANY(operation), &length);
 	StringInfoData canonical;
 	uint8		digest[WF_DIGEST_LENGTH];
 	char		hex[2 * WF_DIGEST_LENGTH];
 
-	if (GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII)
-	{
-		const char *converted = pg_server_to_any(utf8, length, PG_UTF8);
-
-		if (converted != utf8)
-			length = strlen(converted);
-		utf8 = converted;
-	}
 	initStringInfo(&canonical);
-	wf_append_canonical_json(&canonical, PG_GETARG_JSONB_P(0));
+	wf_append_canonical_json(&canonical, PG_GETARG_JSONB_P(0), WF_NUMBERS_AS_DOUBLES);
 
 	wf_digest_begin();
 	wf_digest_update(utf8, length);

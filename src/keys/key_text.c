@@ -7,9 +7,11 @@
  *	text		as it is where it begins with a letter or underscore, goes on
  *				with letters, digits and any of _ . @ / + -, and is not one of
  *				the words below; else in single quotes, a quote doubled
- *	numbers		as ECMAScript writes them, whatever their type: 7, 0.5, 1e+22
+ *	numbers		as ECMAScript writes them, whatever their type: 7, 0.5, 1e+22;
+ *				integers and numerics with all their digits, floats with those
+ *				of the double that they are
  *	others		true, false, null, NaN, Infinity, -Infinity; uuid'...',
- *				bytea'hex', json'canonical', date'...', time'...', timetz'...',
+ *				bytea'hex', json'canonical, with all digits', date'...', time'...', timetz'...',
  *				timestamp'...', timestamptz'...' in UTC, interval'ISO 8601'
  *	arrays		[part,part]
  *
@@ -92,40 +94,32 @@ append_text(StringInfo out, const char *text, int length)
 }
 
 static void
-append_double(StringInfo out, double value, bool single)
+append_double(StringInfo out, double value)
 {
-	WfDecimal	decimal;
-
 	if (isnan(value))
 		appendStringInfoString(out, "NaN");
 	else if (isinf(value))
 		appendStringInfoString(out, value < 0 ? "-Infinity" : "Infinity");
 	else
-	{
-		if (single)
-			wf_decimal_of_float((float) value, &decimal);
-		else
-			wf_decimal_of_double(value, &decimal);
-		wf_append_decimal(out, &decimal);
-	}
+		wf_append_double(out, value);
+}
+
+static bool
+is_positive(Numeric number)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(number),
+											NumericGetDatum(int64_to_numeric(0))));
 }
 
 static void
 append_numeric(StringInfo out, Numeric number)
 {
-	WfDecimal	decimal;
-
 	if (numeric_is_nan(number))
 		appendStringInfoString(out, "NaN");
 	else if (numeric_is_inf(number))
-		appendStringInfoString(out, DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(number),
-																	 NumericGetDatum(int64_to_numeric(0)))) ?
-							   "Infinity" : "-Infinity");
+		appendStringInfoString(out, is_positive(number) ? "Infinity" : "-Infinity");
 	else
-	{
-		wf_decimal_of_numeric(number, &decimal);
-		wf_append_decimal(out, &decimal);
-	}
+		wf_append_exact_number(out, number);
 }
 
 static void
@@ -163,7 +157,7 @@ append_json(StringInfo out, Jsonb *json)
 	char	   *text;
 
 	initStringInfo(&canonical);
-	wf_append_canonical_json(&canonical, json);
+	wf_append_canonical_json(&canonical, json, WF_NUMBERS_EXACT);
 	text = canonical.data;
 	if (GetDatabaseEncoding() != PG_SQL_ASCII)
 		text = pg_any_to_server(canonical.data, canonical.len, PG_UTF8);
@@ -175,10 +169,11 @@ static void
 append_bytes(StringInfo out, bytea *bytes)
 {
 	int			length = VARSIZE_ANY_EXHDR(bytes);
-	char	   *hex = palloc(length * 2 + 1);
 
-	hex[hex_encode(VARDATA_ANY(bytes), length, hex)] = '\0';
-	appendStringInfo(out, "bytea'%s'", hex);
+	appendStringInfoString(out, "bytea'");
+	enlargeStringInfo(out, 2 * length);
+	out->len += hex_encode(VARDATA_ANY(bytes), length, out->data + out->len);
+	appendStringInfoChar(out, '\'');
 }
 
 static void
@@ -205,22 +200,22 @@ append_part(StringInfo out, Datum value, bool isnull, Oid type)
 			appendStringInfoString(out, DatumGetBool(value) ? "true" : "false");
 			break;
 		case INT2OID:
-			append_numeric(out, int64_to_numeric(DatumGetInt16(value)));
+			appendStringInfo(out, "%d", DatumGetInt16(value));
 			break;
 		case INT4OID:
-			append_numeric(out, int64_to_numeric(DatumGetInt32(value)));
+			appendStringInfo(out, "%d", DatumGetInt32(value));
 			break;
 		case INT8OID:
-			append_numeric(out, int64_to_numeric(DatumGetInt64(value)));
+			appendStringInfo(out, INT64_FORMAT, DatumGetInt64(value));
 			break;
 		case NUMERICOID:
 			append_numeric(out, DatumGetNumeric(value));
 			break;
 		case FLOAT4OID:
-			append_double(out, DatumGetFloat4(value), true);
+			append_double(out, DatumGetFloat4(value));
 			break;
 		case FLOAT8OID:
-			append_double(out, DatumGetFloat8(value), false);
+			append_double(out, DatumGetFloat8(value));
 			break;
 		case UNKNOWNOID:
 		case CSTRINGOID:
@@ -327,7 +322,42 @@ refuse_nothing(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("wf_key needs at least one part")));
+			 errmsg("wf_key needs at least one part"),
+			 errdetail("There is none."),
+			 errhint("Pass what identifies the operation, or NULL as the key for a run without one.")));
+}
+
+static void
+append_parts_of_array(StringInfo out, ArrayType *array)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	read_elements(array, &values, &nulls, &n);
+	if (n == 0)
+		refuse_nothing();
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (i > 0)
+			appendStringInfoChar(out, ':');
+		append_part(out, values[i], nulls[i], ARR_ELEMTYPE(array));
+	}
+}
+
+static void
+append_parts_of_call(StringInfo out, FunctionCallInfo fcinfo)
+{
+	if (PG_NARGS() == 0)
+		refuse_nothing();
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(out, ':');
+		append_part(out, PG_GETARG_DATUM(i), PG_ARGISNULL(i),
+					get_fn_expr_argtype(fcinfo->flinfo, i));
+	}
 }
 
 /*
@@ -339,35 +369,13 @@ wf_key(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	if (get_fn_expr_variadic(fcinfo->flinfo))
-	{
-		Datum	   *values;
-		bool	   *nulls;
-		int			n;
-
-		if (PG_ARGISNULL(0))
-			PG_RETURN_NULL();
-		read_elements(PG_GETARG_ARRAYTYPE_P(0), &values, &nulls, &n);
-		if (n == 0)
-			refuse_nothing();
-		for (int i = 0; i < n; i++)
-		{
-			if (i > 0)
-				appendStringInfoChar(&out, ':');
-			append_part(&out, values[i], nulls[i], ARR_ELEMTYPE(PG_GETARG_ARRAYTYPE_P(0)));
-		}
-	}
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	if (!get_fn_expr_variadic(fcinfo->flinfo))
+		append_parts_of_call(&out, fcinfo);
+	else if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
 	else
-	{
-		if (PG_NARGS() == 0)
-			refuse_nothing();
-		for (int i = 0; i < PG_NARGS(); i++)
-		{
-			if (i > 0)
-				appendStringInfoChar(&out, ':');
-			append_part(&out, PG_GETARG_DATUM(i), PG_ARGISNULL(i),
-						get_fn_expr_argtype(fcinfo->flinfo, i));
-		}
-	}
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+		append_parts_of_array(&out, PG_GETARG_ARRAYTYPE_P(0));
+	SET_VARSIZE(out.data, out.len);
+	PG_RETURN_TEXT_P(out.data);
 }

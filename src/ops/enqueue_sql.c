@@ -206,11 +206,16 @@ check_key(const char *key, int length, int ordinal)
 static void
 read_item(Datum payload, text *key, int ordinal, WfRequestItem *item)
 {
+	Jsonb	   *json;
+
 	memset(item, 0, sizeof(*item));
 	item->ordinal = ordinal;
 	check_payload_size(payload, ordinal);
 	item->payload = payload;
-	wf_fingerprint(DatumGetJsonbP(payload), item->fingerprint);
+	json = DatumGetJsonbP(payload);
+	wf_fingerprint(json, item->fingerprint);
+	if (JsonbPGetDatum(json) != payload)
+		pfree(json);
 	if (key != NULL)
 	{
 		item->key = VARDATA_ANY(key);

@@ -14,7 +14,7 @@
 #include "utils/uuid.h"
 
 #include "base/clock.h"
-#include "keys/fingerprint.h"
+#include "keys/difference.h"
 #include "ops/enqueue.h"
 #include "ops/read.h"
 
@@ -109,13 +109,13 @@ static char *
 mismatch_path(const WfRequest *request, const WfRequestItem *item, const WfRun *run)
 {
 	WfRun		stored;
+	char	   *path;
 
 	if (!request->may_read ||
 		!wf_run_find(&run->run_id, NULL, true, &stored) || !stored.has_payload)
 		return "";
-	return psprintf(" The payloads differ at %s.",
-					wf_payload_difference(DatumGetJsonbP(stored.payload),
-										  DatumGetJsonbP(item->payload)));
+	path = wf_payload_difference(DatumGetJsonbP(stored.payload), DatumGetJsonbP(item->payload));
+	return path == NULL ? "" : psprintf(" The payloads differ at %s.", path);
 }
 
 void

@@ -1,21 +1,12 @@
 // Documents for 040_canonical_json.pl: as many lines as asked for, each the
 // JSON text of a document and, after a tab, what `canonicalize` makes of it,
-// both in hex.  The same seed gives the same documents.
+// both in hex.  All that is hard about numbers comes before them.  The same
+// seed gives the same documents.
 const canonicalize = require('canonicalize');
 
-let seed = 20260924n;
-function random64() {            // xorshift64*
-  seed ^= seed >> 12n; seed ^= (seed << 25n) & 0xffffffffffffffffn; seed ^= seed >> 27n;
-  return (seed * 2685821657736338717n) & 0xffffffffffffffffn;
-}
-const below = n => Number(random64() % BigInt(n));
-const view = new DataView(new ArrayBuffer(8));
-function doubleOf(bits) { view.setBigUint64(0, bits); return view.getFloat64(0); }
+const { below, anyDouble, hardDoubles, hardTexts } = require('./numbers');
 
-const hard = [0, -0, 1, -1, 0.1, 0.5, 1e21, 1e20, 123456789012345680000, 999999999999999900000, 1e-6, 1e-7,
-  5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 9007199254740991, 9007199254740992, 9007199254740994,
-  doubleOf(0x44b52d02c7e14af6n), doubleOf(0x44b52d02c7e14af5n), doubleOf(0x3eb0c6f7a0b5ed8dn), 4.35, 0.3, 1 / 3, 333333333.33333329];
-for (let e = -1074; e <= 1023; e++) hard.push(Math.pow(2, e));
+const hard = hardDoubles();
 let nextHard = 0;
 
 function number() {
@@ -24,7 +15,7 @@ function number() {
     case 1: return below(1000000);
     case 2: return (below(2000000) - 1000000) / 100;
     case 3: return Number((below(1000000)) + 'e' + (below(600) - 300));
-    default: { let d; do d = doubleOf(random64()); while (!Number.isFinite(d)); return d; }
+    default: return anyDouble();
   }
 }
 const letters = ['a', 'b', 'z', 'A', '0', '_', '"', '\\', '/', '\b', '\t', '\n', '\f', '\r', '\u0001', '\u001f', '\u007f',
@@ -70,5 +61,6 @@ function put(text, value) {
   if (out.length > 1 << 20) { process.stdout.write(out); out = ''; }
 }
 for (const x of hard) put(spell(x), x);
+for (const [text, x] of hardTexts()) put(text, x);
 for (let i = 0; i < count; i++) { const [text, value] = document(0); put(text, value); }
 process.stdout.write(out);

@@ -16,9 +16,14 @@ plan skip_all => 'needs node and npm'
 
 # installed beside a copy: the tree may be read only
 my $dir = PostgreSQL::Test::Utils::tempdir;
-system("cp $js/package.json $js/package-lock.json $js/documents.js $dir/");
+system("cp $js/package.json $js/package-lock.json $js/numbers.js $js/documents.js $js/vectors.js $dir/");
 is(system("cd $dir && HOME=$dir npm ci --silent --no-audit --no-fund >/dev/null 2>&1"),
 	0, 'canonicalize is installed');
+
+# the vectors in the repository are those that JavaScript makes
+is(system("cd $dir && node vectors.js > keys.json"), 0, 'vectors are made');
+is(slurp_file("$dir/keys.json"), slurp_file("$js/../vectors/keys.json"),
+	'and are those of test/vectors/keys.json');
 
 my $count = $ENV{WF_LONG} || $ENV{WF_TEST_LONG} ? 100_000 : 5_000;
 is(system("cd $dir && node documents.js $count > documents.txt"), 0, 'documents are made');
