@@ -2,30 +2,46 @@
 -- Who may use what was made above
 --
 -- Nobody but the extension's owner, until wf_grant_usage() or GRANT says
--- otherwise.  All of it is looked up, so that nothing can be forgotten here.
+-- otherwise.  All of it is looked up, so that nothing can be forgotten here;
+-- so is what ALTER DEFAULT PRIVILEGES has given to others.
 -- ---------------------------------------------------------------------------
 
-REVOKE ALL ON SCHEMA wf FROM PUBLIC;
-REVOKE ALL ON ALL TABLES IN SCHEMA wf FROM PUBLIC;
-REVOKE ALL ON ALL SEQUENCES IN SCHEMA wf FROM PUBLIC;
-
--- Everybody may use what reads and writes nothing.
 DO $access$
 DECLARE
 	for_public CONSTANT text[] = '{wf_key,wf_hash_key,wf_canonical_json,wf_version,wf_current_run,wf_current_attempt,wf_current_key}';
-	routine record;
+	statement text;
 BEGIN
-	FOR routine IN
-		SELECT p.oid::regprocedure AS signature
-		  FROM pg_depend d
-		  JOIN pg_proc p ON p.oid OPERATOR(pg_catalog.=) d.objid
-		 WHERE d.classid OPERATOR(pg_catalog.=) 'pg_proc'::regclass
-		   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_extension'::regclass
-		   AND d.refobjid OPERATOR(pg_catalog.=) (SELECT e.oid FROM pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_workflow')
-		   AND d.deptype OPERATOR(pg_catalog.=) 'e'
-		   AND NOT p.proname OPERATOR(pg_catalog.=) ANY (for_public::name[])
+	FOR statement IN
+		WITH member AS (
+			SELECT d.classid, d.objid
+			  FROM pg_depend d
+			 WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_extension'::regclass
+			   AND d.refobjid OPERATOR(pg_catalog.=) (SELECT e.oid FROM pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'pg_workflow')
+			   AND d.deptype OPERATOR(pg_catalog.=) 'e'),
+		object AS (
+			SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END OPERATOR(pg_catalog.||) c.oid::regclass::text AS name,
+				   c.relacl AS acl, c.relowner AS owner,
+				   false AS public
+			  FROM member m
+			  JOIN pg_class c ON c.oid OPERATOR(pg_catalog.=) m.objid AND m.classid OPERATOR(pg_catalog.=) 'pg_class'::regclass
+			 UNION ALL
+			SELECT 'ROUTINE ' OPERATOR(pg_catalog.||) p.oid::regprocedure::text, coalesce(p.proacl, acldefault('f', p.proowner)), p.proowner,
+				   p.proname OPERATOR(pg_catalog.=) ANY (for_public::name[])
+			  FROM member m
+			  JOIN pg_proc p ON p.oid OPERATOR(pg_catalog.=) m.objid AND m.classid OPERATOR(pg_catalog.=) 'pg_proc'::regclass
+			 UNION ALL
+			SELECT 'SCHEMA ' OPERATOR(pg_catalog.||) quote_ident(n.nspname), n.nspacl, n.nspowner, false
+			  FROM member m
+			  JOIN pg_namespace n ON n.oid OPERATOR(pg_catalog.=) m.objid AND m.classid OPERATOR(pg_catalog.=) 'pg_namespace'::regclass)
+		SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', o.name,
+							   CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::oid THEN 'PUBLIC'
+									ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
+		  FROM object o
+		 CROSS JOIN aclexplode(o.acl) a
+		 WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner
+		   AND NOT (o.public AND a.grantee OPERATOR(pg_catalog.=) 0::oid)
 	LOOP
-		EXECUTE format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', routine.signature);
+		EXECUTE statement;
 	END LOOP;
 END
 $access$;

@@ -11,6 +11,7 @@
 
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "storage/shmem.h"
@@ -50,6 +51,10 @@ typedef struct WorkWaiters
 static Waiters *waiters = NULL;
 static WorkWaiters *work_waiters = NULL;
 
+/* the place of this backend, -1: none; given back also when it is terminated */
+static int	my_place = -1;
+static bool exit_callback_registered = false;
+
 Size
 wf_waiters_shmem_size(void)
 {
@@ -73,6 +78,13 @@ wf_waiters_shmem_init(void)
 	SpinLockInit(&work_waiters->mutex);
 }
 
+/* FATAL unwinds no PG_FINALLY. */
+static void
+leave_at_exit(int code, Datum arg)
+{
+	wf_waiter_leave(my_place);
+}
+
 int
 wf_waiter_enter(const pg_uuid_t *run_id)
 {
@@ -80,6 +92,9 @@ wf_waiter_enter(const pg_uuid_t *run_id)
 
 	if (waiters == NULL)
 		return -1;
+	if (!exit_callback_registered)
+		before_shmem_exit(leave_at_exit, (Datum) 0);
+	exit_callback_registered = true;
 	SpinLockAcquire(&waiters->mutex);
 	for (int i = 0; i < WF_MAX_WAITERS && place < 0; i++)
 		if (waiters->places[i].proc == NULL)
@@ -94,6 +109,7 @@ wf_waiter_enter(const pg_uuid_t *run_id)
 	if (place >= 0)
 		pg_atomic_fetch_add_u32(&waiters->n, 1);
 	pg_memory_barrier();
+	my_place = place;
 	return place;
 }
 
@@ -102,6 +118,7 @@ wf_waiter_leave(int place)
 {
 	if (place < 0)
 		return;
+	my_place = -1;
 	SpinLockAcquire(&waiters->mutex);
 	waiters->places[place].proc = NULL;
 	SpinLockRelease(&waiters->mutex);

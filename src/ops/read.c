@@ -10,6 +10,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -45,30 +46,42 @@ find_begun(WfExecutor *e, const pg_uuid_t *run_id)
 	return NULL;
 }
 
-int32
-wf_run_executing(const pg_uuid_t *run_id, TimestampTz *since)
+/* The entry of an executor of this database that is at a run; false: none. */
+static bool
+find_executing(const pg_uuid_t *run_id, WfItem *found)
 {
-	int32		attempt = 0;
+	bool		any = false;
 
 	if (wf_shared == NULL)
-		return 0;
-	for (int i = 0; i < WF_MAX_EXECUTORS && attempt == 0; i++)
+		return false;
+	for (int i = 0; i < WF_MAX_EXECUTORS && !any; i++)
 	{
 		WfExecutor *e = &wf_shared->executors[i];
 		const WfItem *item;
 
-		if (e->begun == 0)
+		if (e->begun == 0 || e->dbid != MyDatabaseId)
 			continue;			/* a hint, looked at again below */
 		SpinLockAcquire(&e->mutex);
-		item = find_begun(e, run_id);
+		item = e->dbid == MyDatabaseId ? find_begun(e, run_id) : NULL;
 		if (item != NULL)
 		{
-			attempt = item->attempt;
-			*since = item->begun_at;
+			*found = *item;
+			any = true;
 		}
 		SpinLockRelease(&e->mutex);
 	}
-	return attempt;
+	return any;
+}
+
+int32
+wf_run_executing(const pg_uuid_t *run_id, TimestampTz *since)
+{
+	WfItem		item;
+
+	if (!find_executing(run_id, &item))
+		return 0;
+	*since = item.begun_at;
+	return item.attempt;
 }
 
 void
@@ -122,6 +135,8 @@ wf_run_require(const pg_uuid_t *run_id, int privilege, bool purged_too,
 {
 	const WfWorkflow *found;
 
+	/* as in wf_workflow_require: nothing else would bring news of a REVOKE */
+	AcceptInvalidationMessages();
 	if (!wf_run_find(run_id, NULL, false, run))
 		report_no_run(run_id);
 	found = wf_workflow_by_id(run->workflow_id);
@@ -260,17 +275,17 @@ raise_stored(const WfEvent *last, const char *error, bool may_read)
 
 /*
  * wf_executing_attempt(run_id): for the views, the attempt that an executor
- * is at right now; NULL if none is.
+ * is at right now; NULL if none is, or at none that the caller may read.
  */
 Datum
 wf_executing_attempt(PG_FUNCTION_ARGS)
 {
-	TimestampTz since;
-	int32		attempt = wf_run_executing(PG_GETARG_UUID_P(0), &since);
+	WfItem		item;
 
-	if (attempt == 0)
+	if (!find_executing(PG_GETARG_UUID_P(0), &item) ||
+		!wf_workflow_readable(item.workflow_id))
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(attempt);
+	PG_RETURN_INT32(item.attempt);
 }
 
 /*

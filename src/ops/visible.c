@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/array.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -25,9 +26,14 @@ static ArrayType *
 workflows_with(int privileges)
 {
 	int32	   *ids;
-	int			n = wf_workflow_ids(&ids);
-	Datum	   *found = palloc(sizeof(Datum) * Max(n, 1));
+	int			n;
+	Datum	   *found;
 	int			nfound = 0;
+
+	/* a transaction that has its locks already has heard of no REVOKE since */
+	AcceptInvalidationMessages();
+	n = wf_workflow_ids(&ids);
+	found = palloc(sizeof(Datum) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
 	{
