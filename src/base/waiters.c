@@ -51,8 +51,9 @@ typedef struct WorkWaiters
 static Waiters *waiters = NULL;
 static WorkWaiters *work_waiters = NULL;
 
-/* the place of this backend, -1: none; given back also when it is terminated */
+/* this backend's places, -1: none; given back also when it is terminated */
 static int	my_place = -1;
+static int	my_work_place = -1;
 static bool exit_callback_registered = false;
 
 Size
@@ -83,6 +84,15 @@ static void
 leave_at_exit(int code, Datum arg)
 {
 	wf_waiter_leave(my_place);
+	wf_work_waiter_leave(my_work_place);
+}
+
+static void
+register_exit(void)
+{
+	if (!exit_callback_registered)
+		before_shmem_exit(leave_at_exit, (Datum) 0);
+	exit_callback_registered = true;
 }
 
 int
@@ -92,9 +102,7 @@ wf_waiter_enter(const pg_uuid_t *run_id)
 
 	if (waiters == NULL)
 		return -1;
-	if (!exit_callback_registered)
-		before_shmem_exit(leave_at_exit, (Datum) 0);
-	exit_callback_registered = true;
+	register_exit();
 	SpinLockAcquire(&waiters->mutex);
 	for (int i = 0; i < WF_MAX_WAITERS && place < 0; i++)
 		if (waiters->places[i].proc == NULL)
@@ -154,6 +162,7 @@ wf_work_waiter_enter(const int32 *workflow_ids, int n)
 
 	if (work_waiters == NULL)
 		return -1;
+	register_exit();
 	SpinLockAcquire(&work_waiters->mutex);
 	for (int i = 0; i < WF_MAX_WAITERS && place < 0; i++)
 		if (work_waiters->places[i].proc == NULL)
@@ -171,6 +180,7 @@ wf_work_waiter_enter(const int32 *workflow_ids, int n)
 	if (place >= 0)
 		pg_atomic_fetch_add_u32(&work_waiters->n, 1);
 	pg_memory_barrier();
+	my_work_place = place;
 	return place;
 }
 
@@ -190,6 +200,7 @@ wf_work_waiter_leave(int place)
 {
 	if (place < 0)
 		return;
+	my_work_place = -1;
 	SpinLockAcquire(&work_waiters->mutex);
 	work_waiters->places[place].proc = NULL;
 	SpinLockRelease(&work_waiters->mutex);

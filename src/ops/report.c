@@ -18,6 +18,7 @@
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -278,6 +279,7 @@ find_held(Held *held)
 	WfRun		run;
 
 	CHECK_FOR_INTERRUPTS();
+	AcceptInvalidationMessages();	/* of a REVOKE, as in wf_workflow_require */
 	held->slice = hint;
 	wf_event_last(&held->run_id, hint, NULL, &held->last);
 	if (wf_event_state(&held->last) == WF_RUNNING)

@@ -38,11 +38,11 @@ SELECT set_eq(
 	('everybody: wf_current_run'), ('everybody: wf_hash_key'), ('everybody: wf_key'), ('everybody: wf_version'),
 	('nobody: wf_adopt'), ('nobody: wf_expire'), ('nobody: wf_grant_usage'), ('nobody: wf_revoke_usage'),
 	('nobody: wf.definitions_changed'),
-	('usage: wf_alter_workflow'), ('usage: wf_cancel'), ('usage: wf_cancel_all'), ('usage: wf_create_workflow'),
-	('usage: wf_drop_workflow'), ('usage: wf_enqueue'), ('usage: wf_enqueue_many'), ('usage: wf_explain_key'),
-	('usage: wf_find'), ('usage: wf_forget'), ('usage: wf_grant'), ('usage: wf_handle'), ('usage: wf_pause'),
-	('usage: wf_reschedule'), ('usage: wf_result'), ('usage: wf_resume'), ('usage: wf_retry'), ('usage: wf_revoke'),
-	('usage: wf_submit'), ('usage: wf_wait'), ('usage: wf_why'),
+	('usage: wf_alter_workflow'), ('usage: wf_cancel'), ('usage: wf_cancel_all'), ('usage: wf_claim'), ('usage: wf_complete'), ('usage: wf_create_workflow'),
+	('usage: wf_drop_workflow'), ('usage: wf_enqueue'), ('usage: wf_enqueue_many'), ('usage: wf_explain_key'), ('usage: wf_fail'),
+	('usage: wf_find'), ('usage: wf_forget'), ('usage: wf_grant'), ('usage: wf_handle'), ('usage: wf_heartbeat'), ('usage: wf_pause'),
+	('usage: wf_release'), ('usage: wf_reschedule'), ('usage: wf_result'), ('usage: wf_resume'), ('usage: wf_retry'), ('usage: wf_revoke'),
+	('usage: wf_submit'), ('usage: wf_wait'), ('usage: wf_wait_for_work'), ('usage: wf_why'),
 	('usage: wf.executing_attempt'), ('usage: wf.is_past'), ('usage: wf.readable_workflows'), ('usage: wf.time_add'),
 	('usage: wf.unwritten_counters'), ('usage: wf.unwritten_duplicates'), ('usage: wf.visible_workflows'),
 	('usage: wf.workers_list')$$,
@@ -102,6 +102,8 @@ SELECT wf_grant('w', 'p_enqueue', '{enqueue}'), wf_grant('w', 'p_work', '{work}'
 SELECT wf_enqueue('w', '{"secret": 1}', 'k') AS run \gset
 SELECT wf_enqueue('w', '{"secret": 1}', 'c') AS cancelled \gset
 SELECT wf_cancel(:'cancelled', 'for a reason');
+SELECT wf_enqueue('w', '{"secret": 1}', priority => -1) AS held \gset
+SELECT run_id FROM wf_claim('{w}');
 RESET ROLE;
 
 -- what a call ends with, as each role; whatever it does is undone
@@ -129,6 +131,13 @@ INSERT INTO helper.matrix VALUES
 	($$wf_handle('RUN')$$,							'42501 42704 ok ok ok 42501 ok ok ok'),
 	($$wf_result('RUN')$$,							'42501 42704 ok ok ok 42501 ok ok ok'),
 	($$CALL wf_wait('RUN', '0')$$,					'42501 42704 55000 55000 55000 42501 55000 55000 55000'),
+	($$wf_claim('{w}')$$,							'42501 42704 42501 ok 42501 42501 ok ok ok'),
+	($$wf_claim(NULL)$$,							'42501 ok ok ok ok ok ok ok ok'),
+	($$wf_heartbeat('HELD', 1)$$,					'42501 42704 42501 ok 42501 42501 ok ok ok'),
+	($$wf_complete('HELD', 1)$$,					'42501 42704 42501 ok 42501 42501 ok ok ok'),
+	($$wf_fail('HELD', 1, 'e')$$,					'42501 42704 42501 ok 42501 42501 ok ok ok'),
+	($$wf_release('HELD', 1)$$,						'42501 42704 42501 ok 42501 42501 ok ok ok'),
+	($$CALL wf_wait_for_work('{w}', '0')$$,			'42501 42704 42501 25001 42501 42501 25001 25001 25001'),
 	($$wf_explain_key('w', 'k')$$,					'42501 42704 42501 42501 ok 42501 ok ok ok'),
 	($$wf_why('RUN')$$,								'42501 42704 42501 42501 ok 42501 ok ok ok'),
 	($$wf_cancel('RUN')$$,							'42501 42704 42501 42501 42501 ok ok ok ok'),
@@ -158,7 +167,7 @@ INSERT INTO helper.matrix VALUES
 	($$wf_hash_key('1')$$,							'ok ok ok ok ok ok ok ok ok'),
 	($$wf_canonical_json('1')$$,					'ok ok ok ok ok ok ok ok ok');
 SELECT is(helper.outcomes(CASE WHEN call LIKE 'CALL %' THEN '' ELSE 'SELECT ' END ||
-						  replace(replace(replace(call, 'RUN', :'run'), 'CANCELLED', :'cancelled'), 'SUPER', current_user)),
+						  replace(replace(replace(replace(call, 'RUN', :'run'), 'CANCELLED', :'cancelled'), 'SUPER', current_user), 'HELD', :'held')),
 		  expected, call)
   FROM helper.matrix;
 SELECT is_empty(
@@ -171,7 +180,7 @@ SELECT is_empty(
 SELECT set_eq(
 	$$SELECT v || ': ' || string_agg((xpath('//n/text()', query_to_xml(format('SELECT count(*) AS n FROM wf.%I %s', v, w), false, true, '')))[1]::text, ' ')
 		FROM (VALUES ('runs', ''), ('keys', ''), ('attempts', ''), ('duplicates', ''), ('stats', ''), ('workflows', '')) x(v, w) GROUP BY v$$,
-	$$VALUES ('runs: 2'), ('keys: 2'), ('attempts: 0'), ('duplicates: 0'), ('stats: 1'), ('workflows: 1')$$,
+	$$VALUES ('runs: 3'), ('keys: 2'), ('attempts: 0'), ('duplicates: 0'), ('stats: 1'), ('workflows: 1')$$,
 	'what there is to see');
 CREATE FUNCTION helper.visible() RETURNS text LANGUAGE sql AS $$
 SELECT format('%s %s %s %s %s %s', (SELECT count(*) FROM wf.runs), (SELECT count(*) FROM wf.keys), (SELECT count(*) FROM wf.attempts),
@@ -188,11 +197,11 @@ SELECT is(helper.visible(), '0 0 0 0 0 1', 'with work, the same');
 SET LOCAL ROLE p_operate;
 SELECT is(helper.visible(), '0 0 0 0 0 1', 'with operate, the same');
 SET LOCAL ROLE p_read;
-SELECT is(helper.visible(), '2 2 0 0 1 1', 'with read, all of it');
+SELECT is(helper.visible(), '3 2 0 0 1 1', 'with read, all of it');
 SET LOCAL ROLE member;
-SELECT is(helper.visible(), '2 2 0 0 1 1', 'a member of the owner, too');
+SELECT is(helper.visible(), '3 2 0 0 1 1', 'a member of the owner, too');
 SET LOCAL ROLE keeper;
-SELECT is(helper.visible(), '2 2 0 0 1 1', 'and an administrator');
+SELECT is(helper.visible(), '3 2 0 0 1 1', 'and an administrator');
 RESET ROLE;
 
 -- ---------------------------------------------------------------------------
@@ -227,10 +236,11 @@ SELECT is(replace(pg_temp.detail(replace(call, 'NAME', 'w')), '"w"', '"W"'),
   FROM unnest(ARRAY['SELECT wf_enqueue(''NAME'', ''{}'', ''k'')', 'SELECT wf_find(''NAME'', ''k'')', 'SELECT wf_explain_key(''NAME'', ''k'')',
 					'SELECT wf_forget(''NAME'', ''k'')', 'SELECT wf_pause(''NAME'')', 'SELECT wf_cancel_all(''NAME'')', 'SELECT wf_drop_workflow(''NAME'')',
 					'SELECT wf_alter_workflow(''NAME'')', 'SELECT wf_grant(''NAME'', ''other'')', 'SELECT wf_submit(''NAME'')',
-					'SELECT wf_enqueue_many(''NAME'', ''{1}'', ''{k}'')']) call;
+					'SELECT wf_enqueue_many(''NAME'', ''{1}'', ''{k}'')',
+					'SELECT wf_claim(''{NAME}'')', 'CALL wf_wait_for_work(''{NAME}'', ''0'')']) call;
 SELECT is(replace(pg_temp.detail(format(call, :'run')), :'run', 'X'),
 		  replace(pg_temp.detail(format(call, '01900000-0000-7000-8000-000000000000')), '01900000-0000-7000-8000-000000000000', 'X'), 'the same words: ' || call)
-  FROM unnest('{SELECT wf_handle(%L),SELECT wf_result(%L),SELECT wf_why(%L),SELECT wf_cancel(%L),SELECT wf_retry(%L),SELECT wf_reschedule(%L),"CALL wf_wait(%L, ''0'')"}'::text[]) call;
+  FROM unnest('{SELECT wf_handle(%L),SELECT wf_result(%L),SELECT wf_why(%L),SELECT wf_cancel(%L),SELECT wf_retry(%L),SELECT wf_reschedule(%L),"SELECT wf_heartbeat(%L, 1)","SELECT wf_complete(%L, 1)","SELECT wf_fail(%L, 1, NULL)","SELECT wf_fail(%L, 1, ''e'')","SELECT wf_release(%L, 1)","CALL wf_wait(%L, ''0'')"}'::text[]) call;
 SELECT is(wf.executing_attempt(:'run'), NULL, 'no run of others is seen in shared memory');
 RESET ROLE;
 
