@@ -233,7 +233,11 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'wf_unwritten_counters';
 COMMENT ON FUNCTION wf.unwritten_counters() IS 'for the views: counts that are still in shared memory';
 
+-- Here and below: what is a barrier must not be a UNION ALL itself, since the
+-- planner would take the branches apart, and the barrier with it.
 CREATE VIEW wf.duplicates WITH (security_barrier) AS
+SELECT v.at, v.workflow, v.key, v.run_id, v.outcome, v.role, v.application_name, v.client_addr
+  FROM (
 SELECT d.at,
 	   w.name COLLATE "default" AS workflow,
 	   d.key COLLATE "default" AS key,
@@ -273,10 +277,13 @@ SELECT d.at,
 			   (SELECT t.key COLLATE "default" FROM wf.task t WHERE t.task OPERATOR(pg_catalog.=) u.run_id LIMIT 1)
 		  FROM wf.unwritten_duplicates() u
 		  LEFT JOIN pg_catalog.pg_roles a ON a.oid OPERATOR(pg_catalog.=) u.role
-		 WHERE u.workflow_id OPERATOR(pg_catalog.=) (SELECT m.number FROM wf.my_tasks() m)) d;
+		 WHERE u.workflow_id OPERATOR(pg_catalog.=) (SELECT m.number FROM wf.my_tasks() m)) d) v;
 COMMENT ON VIEW wf.duplicates IS 'calls that found their idempotency key taken, of the workflows that one may read, and of one''s own tasks';
 
 CREATE VIEW wf.stats WITH (security_barrier) AS
+SELECT v.workflow, v.enqueued, v.duplicates, v.mismatches, v.waits, v.completed, v.failed, v.cancelled,
+	   v.queued, v.running, v.lost_audit, v.start_latency_p50, v.start_latency_p99
+  FROM (
 SELECT w.name COLLATE "default" AS workflow,
 	   coalesce(c.enqueued, 0) OPERATOR(pg_catalog.+) coalesce(u.enqueued, 0) AS enqueued,
 	   coalesce(c.duplicates, 0) OPERATOR(pg_catalog.+) coalesce(u.duplicates, 0) AS duplicates,
@@ -320,7 +327,7 @@ SELECT NULL,
   FROM wf.my_tasks() m
   LEFT JOIN wf.counter c ON c.workflow_id OPERATOR(pg_catalog.=) m.number
   LEFT JOIN wf.unwritten_counters() u ON u.workflow_id OPERATOR(pg_catalog.=) m.number
- WHERE c.workflow_id IS NOT NULL OR u.workflow_id IS NOT NULL;
+ WHERE c.workflow_id IS NOT NULL OR u.workflow_id IS NOT NULL) v;
 COMMENT ON VIEW wf.stats IS 'counts and start latency of the workflows that one may read; without a name: of one''s own tasks';
 
 -- A task is its last row.

@@ -31,6 +31,7 @@
 #include "base/wakeup.h"
 #include "ops/claim.h"
 #include "ops/lease.h"
+#include "ops/settings.h"
 #include "ops/wait.h"
 #include "ops/worker_args.h"
 
@@ -54,6 +55,8 @@ wf_wait_for_work(PG_FUNCTION_ARGS)
 	bool		nulls[1] = {false};
 
 	PreventCommandDuringRecovery("wf_wait_for_work()");
+	if (PG_ARGISNULL(1))
+		wf_refuse_null("timeout");
 	deadline = wf_wait_deadline(fcinfo, 1, "wf_wait_for_work");
 	n = wf_workflows_to_work(fcinfo, 0, &ids);
 

@@ -42,7 +42,8 @@ SELECT set_eq(
 	('usage: wf_drop_workflow'), ('usage: wf_enqueue'), ('usage: wf_enqueue_many'), ('usage: wf_explain_key'), ('usage: wf_fail'),
 	('usage: wf_find'), ('usage: wf_forget'), ('usage: wf_grant'), ('usage: wf_handle'), ('usage: wf_heartbeat'), ('usage: wf_pause'),
 	('usage: wf_release'), ('usage: wf_reschedule'), ('usage: wf_result'), ('usage: wf_resume'), ('usage: wf_retry'), ('usage: wf_revoke'),
-	('usage: wf_submit'), ('usage: wf_wait'), ('usage: wf_wait_for_work'), ('usage: wf_why'),
+	('usage: wf_submit'), ('usage: wf_task_begin'), ('usage: wf_task_complete'), ('usage: wf_task_fail'), ('usage: wf_task_forget'),
+	('usage: wf_task_get'), ('usage: wf_task_put'), ('usage: wf_task_run'), ('usage: wf.my_tasks'), ('usage: wf_wait'), ('usage: wf_wait_for_work'), ('usage: wf_why'),
 	('usage: wf.executing_attempt'), ('usage: wf.is_past'), ('usage: wf.readable_workflows'), ('usage: wf.time_add'),
 	('usage: wf.unwritten_counters'), ('usage: wf.unwritten_duplicates'), ('usage: wf.visible_workflows'),
 	('usage: wf.workers_list')$$,
@@ -60,7 +61,7 @@ SELECT set_eq(
 	   WHERE classid = 'pg_class'::regclass AND has_table_privilege(r, objid, privilege)$$,
 	$$SELECT format('%s: SELECT on wf.%s', r, v)
 		FROM unnest('{other,p_read,tenant,keeper}'::text[]) r,
-			 unnest('{attempts,duplicates,keys,runs,stats,workers,workflows}'::text[]) v$$,
+			 unnest('{attempts,duplicates,keys,runs,stats,tasks,workers,workflows}'::text[]) v$$,
 	'who may do what with tables and views');
 SELECT is_empty(
 	$$SELECT r, objid::regclass
@@ -159,6 +160,13 @@ INSERT INTO helper.matrix VALUES
 	($$wf_expire()$$,								'42501 42501 42501 42501 42501 42501 42501 42501 42501'),
 	($$wf_grant_usage('other')$$,					'42501 42501 42501 42501 42501 42501 42501 42501 42501'),
 	($$wf_revoke_usage('other')$$,					'42501 42501 42501 42501 42501 42501 42501 42501 42501'),
+	($$wf_task_begin('t')$$,						'42501 ok ok ok ok ok ok ok ok'),
+	($$wf_task_complete('t', 1)$$,				'42501 WF004 WF004 WF004 WF004 WF004 WF004 WF004 WF004'),
+	($$wf_task_fail('t', 1, 'e')$$,				'42501 WF004 WF004 WF004 WF004 WF004 WF004 WF004 WF004'),
+	($$wf_task_get('t')$$,						'42501 ok ok ok ok ok ok ok ok'),
+	($$wf_task_put('t', '1')$$,					'42501 ok ok ok ok ok ok ok ok'),
+	($$wf_task_run('h.fine(jsonb)', '{}')$$,		'42501 ok ok ok ok ok ok ok ok'),
+	($$wf_task_forget('t')$$,						'42501 ok ok ok ok ok ok ok ok'),
 	($$wf_version()$$,								'ok ok ok ok ok ok ok ok ok'),
 	($$wf_current_run()$$,							'ok ok ok ok ok ok ok ok ok'),
 	($$wf_current_key()$$,							'ok ok ok ok ok ok ok ok ok'),

@@ -269,6 +269,7 @@ CALL wf_wait_for_work('{claim.wait}', '0');
 COMMIT;
 SELECT pg_temp.refusal($$CALL wf_wait_for_work('{claim.none}')$$);
 SELECT pg_temp.refusal($$CALL wf_wait_for_work('{claim.wait}', '-1 s')$$);
+SELECT pg_temp.refusal($$CALL wf_wait_for_work('{claim.wait}', NULL)$$);
 
 -- ---------------------------------------------------------------------------
 -- What wf_why and wf_drop_workflow say
