@@ -17,6 +17,7 @@ $primary->safe_psql(
 	SELECT wf_create_workflow('prove', 'prove(jsonb)');
 	SELECT wf_pause('prove');
 	SELECT wf_enqueue('prove') FROM generate_series(1, 3);
+	SELECT wf_task_put('done', '"yes"');
 });
 
 $primary->backup('base');
@@ -31,6 +32,11 @@ is($standby->safe_psql('postgres', 'SELECT count(*) FROM wf.workers'),
 	0, 'nor does wf.workers show any');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM wf.runs WHERE state = 'queued'}),
 	3, 'its views answer');
+is($standby->safe_psql('postgres', q{SELECT wf_task_get('done') || to_jsonb(status) FROM wf.tasks WHERE key = 'done'}),
+	'["yes", "completed"]', 'and what is stored of tasks is read');
+my ($status, $out, $err) = $standby->psql('postgres', q{SELECT * FROM wf_task_begin('done')},
+	extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($err, qr/25006/, 'but nothing is begun');
 
 $primary->stop;
 $standby->promote;
