@@ -83,6 +83,20 @@ AS 'MODULE_PATHNAME', 'wf_cancel_all';
 COMMENT ON FUNCTION @extschema@.wf_cancel_all(text) IS
 'cancel every run of a workflow that has not ended, and return how many';
 
+CREATE FUNCTION @extschema@.wf_retry_all(workflow text)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'wf_retry_all';
+COMMENT ON FUNCTION @extschema@.wf_retry_all(text) IS
+'queue every failed or cancelled run of a workflow again, but for those whose key a newer run has, and return how many';
+
+CREATE FUNCTION @extschema@.wf_erase(run_id uuid)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'wf_erase';
+COMMENT ON FUNCTION @extschema@.wf_erase(uuid) IS
+'remove payload, result and errors of a run that has ended; its key keeps holding';
+
 CREATE FUNCTION @extschema@.wf_explain_key(
 	name text,
 	key text,

@@ -293,6 +293,8 @@ queue_again(const WfRun *run, WfEvent *last, TimestampTz now)
 	event.tries = 0;
 	event.crashes = 0;
 	event.run_at = now;
+	event.sqlstate = last->sqlstate;
+	event.error = last->error;
 	if (!wf_event_append(&run->run_id, run->slice, &event))
 		return false;
 	wf_run_reopens(run->workflow_id);
@@ -314,6 +316,8 @@ replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answe
 
 	wf_event_follow(&event, &answer->last, WF_EVENT_RESCHEDULED, now);
 	event.run_at = request->has_run_at ? request->run_at : answer->last.run_at;
+	event.sqlstate = answer->last.sqlstate;
+	event.error = answer->last.error;
 	if (request->has_priority)
 		event.priority = request->priority;
 	wf_run_moves(run, &answer->last);

@@ -84,6 +84,9 @@ extern TimestampTz wf_key_expiry(const WfRun *run, const WfEvent *last);
 /* Are the run's data gone, by its workflow's retention? */
 extern bool wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now);
 
+/* 22023 for a key that is too short or too long; ordinal as in WfRequestItem */
+extern void wf_check_key(const char *key, int length, int ordinal);
+
 /* errors */
 extern const char *wf_item_prefix(int ordinal);
 extern void wf_report_mismatch(const WfRequest *request, const WfRequestItem *item,
@@ -101,6 +104,9 @@ extern void wf_holder_wait(int ordinal, const WfHolder *holder);
  * then look again.
  */
 extern WfRowLock wf_holder_lock_run(WfRun *run, const WfEvent *seen, WfHolder *holder);
+
+/* The same, and wait; false: look again. */
+extern bool wf_holder_lock(WfRun *run, const WfEvent *seen);
 
 /* error 40001 */
 extern void wf_report_invisible(void) pg_attribute_noreturn();

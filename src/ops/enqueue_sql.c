@@ -188,8 +188,8 @@ check_payload_size(Datum payload, int ordinal)
 				 errhint("Store large data in a table of your own and enqueue its key, or have pg_workflow.max_payload raised.")));
 }
 
-static void
-check_key(const char *key, int length, int ordinal)
+void
+wf_check_key(const char *key, int length, int ordinal)
 {
 	if (GetDatabaseEncoding() != PG_UTF8 && length > 0)
 		length = strlen(pg_server_to_any(pnstrdup(key, length), length, PG_UTF8));
@@ -220,7 +220,7 @@ read_item(Datum payload, text *key, int ordinal, WfRequestItem *item)
 	{
 		item->key = VARDATA_ANY(key);
 		item->key_length = VARSIZE_ANY_EXHDR(key);
-		check_key(item->key, item->key_length, ordinal);
+		wf_check_key(item->key, item->key_length, ordinal);
 	}
 }
 

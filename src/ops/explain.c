@@ -59,6 +59,7 @@ wf_explain_key(PG_FUNCTION_ARGS)
 	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
 	const WfWorkflow *found;
 	WfWorkflow	workflow;
+	text	   *key;
 	WfRun		run;
 	Verdict		v = {0};
 	Datum		values[5] = {0};
@@ -70,9 +71,10 @@ wf_explain_key(PG_FUNCTION_ARGS)
 	found = wf_workflow_require(VARDATA_ANY(PG_GETARG_TEXT_PP(0)),
 								VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)), WF_MAY_READ);
 	workflow = *found;
+	key = PG_GETARG_TEXT_PP(1);
+	wf_check_key(VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), 0);
 	v.expires_at = DT_NOBEGIN;
-	explain(&workflow, VARDATA_ANY(PG_GETARG_TEXT_PP(1)),
-			VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(1)), &v, &run);
+	explain(&workflow, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key), &v, &run);
 
 	values[0] = CStringGetTextDatum(v.verdict);
 	nulls[1] = v.run == NULL;

@@ -89,6 +89,17 @@ wf_holder_lock_run(WfRun *run, const WfEvent *seen, WfHolder *holder)
 	return state;
 }
 
+bool
+wf_holder_lock(WfRun *run, const WfEvent *last)
+{
+	WfHolder	holder;
+	WfRowLock	state = wf_holder_lock_run(run, last, &holder);
+
+	if (state == WF_ROW_BUSY)
+		wf_holder_wait(0, &holder);
+	return state == WF_ROW_LOCKED;
+}
+
 void
 wf_report_invisible(void)
 {

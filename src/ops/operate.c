@@ -1,7 +1,6 @@
 /*-------------------------------------------------------------------------
  * operate.c
- *		wf_cancel, wf_retry, wf_forget, wf_reschedule, wf_erase, and the
- *		first two for all runs of a workflow.
+ *		wf_cancel, wf_cancel_all, wf_forget, wf_reschedule, wf_erase.
  *
  * Each appends an event, or updates a run, in the caller's transaction, and
  * waits for whoever is about to end the run at the same moment.
@@ -35,16 +34,12 @@
 #include "store/run_store.h"
 
 PG_FUNCTION_INFO_V1(wf_cancel);
-PG_FUNCTION_INFO_V1(wf_retry);
 PG_FUNCTION_INFO_V1(wf_forget);
 PG_FUNCTION_INFO_V1(wf_reschedule);
 PG_FUNCTION_INFO_V1(wf_cancel_all);
+PG_FUNCTION_INFO_V1(wf_erase);
 
 static bool cancel_run(WfRun *run, WfEvent *last, const char *reason);
-static bool retry_run(WfRun *run, WfEvent *last);
-static bool lock_run(WfRun *run, const WfEvent *last);
-static void take_key_again(WfRun *run);
-static void report_newer_run(const WfRun *holder) pg_attribute_noreturn();
 static void report_active(const WfRun *run, WfEvent *last) pg_attribute_noreturn();
 
 static void
@@ -107,131 +102,6 @@ cancel_run(WfRun *run, WfEvent *last, const char *reason)
 	return true;
 }
 
-/*
- * wf_retry(run_id): true, and a failed or cancelled run is queued again with
- * max_attempts further attempts; false: it is in another state.
- */
-Datum
-wf_retry(PG_FUNCTION_ARGS)
-{
-	WfRun		run;
-	WfEvent		last;
-	WfWorkflow	workflow;
-
-	if (PG_ARGISNULL(0))
-		wf_refuse_null("run_id");
-	wf_run_require(PG_GETARG_UUID_P(0), WF_MAY_OPERATE, false, &run, &last, &workflow);
-	PreventCommandIfReadOnly("wf_retry()");
-	PG_RETURN_BOOL(retry_run(&run, &last));
-}
-
-/*
- * A run that has lost its key takes it again; WF002 if another run has it.  A
- * key is only ever bound in the current slice, so the run moves there.
- */
-static void
-take_key_again(WfRun *run)
-{
-	WfHolder	doubt;
-	WfRun		whole;
-	WfRun		holder;
-	WfEvent		last;
-	bool		invisible;
-
-	wf_run_take_out(run, &whole);
-	whole.holds_key = true;
-	wf_key_digest(run->workflow_id, run->key, run->key_length, &whole.digest);
-	whole.slice = wf_ring_for_write()->current;
-	for (;;)
-	{
-		switch (wf_run_probe_key(&whole.digest, &holder, &doubt, &invisible))
-		{
-			case WF_PROBE_NONE:
-				if (!wf_run_insert(&whole))
-					break;
-				if (whole.slice != run->slice)
-					wf_event_carry(&run->run_id, run->slice, whole.slice, false);
-				run->slice = whole.slice;
-				return;
-			case WF_PROBE_FOUND:
-				wf_event_of_run(&holder, NULL, &last);
-				if (!wf_key_expired(&holder, &last, wf_clock_now()))
-					report_newer_run(&holder);
-				if (lock_run(&holder, &last))
-					(void) wf_run_release_key(&holder);
-				break;
-			case WF_PROBE_IN_DOUBT:
-				wf_holder_wait(0, &doubt);
-				break;
-		}
-	}
-}
-
-static void
-report_newer_run(const WfRun *holder)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_WF_DUPLICATE),
-			 errmsg("idempotency key of the run is bound to a newer run"),
-			 errdetail("The key is bound to run %s.",
-					   DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&holder->run_id)))),
-			 errhint("Retry that run, or free the key with wf_forget().")));
-}
-
-/* Lock a run; false: it has changed, or somebody had to be waited for. */
-static bool
-lock_run(WfRun *run, const WfEvent *last)
-{
-	WfHolder	holder;
-	WfRowLock	state = wf_holder_lock_run(run, last, &holder);
-
-	if (state == WF_ROW_BUSY)
-		wf_holder_wait(0, &holder);
-	return state == WF_ROW_LOCKED;
-}
-
-/* What has become of a run by now; false: it is gone. */
-static bool
-look_again(WfRun *run, WfEvent *last)
-{
-	pg_uuid_t	run_id = run->run_id;
-
-	if (!wf_run_find(&run_id, NULL, false, run))
-		return false;
-	wf_event_of_run(run, NULL, last);
-	return true;
-}
-
-static bool
-retry_run(WfRun *run, WfEvent *last)
-{
-	WfEvent		event;
-	bool		locked;
-
-	/* whether it has its key must not change from here on */
-	do
-	{
-		if (wf_event_state(last) != WF_FAILED && wf_event_state(last) != WF_CANCELLED)
-			return false;
-		locked = lock_run(run, last);
-		if (!locked && !look_again(run, last))
-			return false;
-	} while (!locked);
-	wf_event_follow(&event, last, WF_EVENT_REQUEUED, wf_clock_now());
-	event.tries = 0;
-	event.crashes = 0;
-	event.run_at = event.at;
-	event.sqlstate = last->sqlstate;
-	event.error = last->error;
-	if (!wf_event_append(&run->run_id, run->slice, &event))
-		return false;
-	if (run->key != NULL && !run->holds_key)
-		take_key_again(run);
-	wf_run_reopens(run->workflow_id);
-	wf_wakeup_queued(run->workflow_id, event.run_at, WF_STREAM_EVENT(run->slice));
-	return true;
-}
-
 static void
 report_active(const WfRun *run, WfEvent *last)
 {
@@ -281,7 +151,7 @@ wf_forget(PG_FUNCTION_ARGS)
 		if (!wf_state_is_terminal(wf_event_state(&last)) &&
 			(PG_ARGISNULL(3) || !PG_GETARG_BOOL(3)))
 			report_active(&run, &last);
-	} while (!lock_run(&run, &last));
+	} while (!wf_holder_lock(&run, &last));
 	if (!wf_run_release_key(&run))
 		PG_RETURN_NULL();
 	answer = palloc(sizeof(pg_uuid_t));
@@ -395,4 +265,32 @@ wf_cancel_all(PG_FUNCTION_ARGS)
 	workflow = wf_workflow_require(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name), WF_MAY_OPERATE);
 	PreventCommandIfReadOnly("wf_cancel_all()");
 	PG_RETURN_INT64(wf_queue_cancel_all(workflow->id, NULL));
+}
+
+/*
+ * wf_erase(run_id): payload, result and errors of a run that has ended are
+ * removed; what its key does stays as it is.  55000 if it has not ended.
+ */
+Datum
+wf_erase(PG_FUNCTION_ARGS)
+{
+	WfRun		run;
+	WfEvent		last;
+	WfWorkflow	workflow;
+
+	if (PG_ARGISNULL(0))
+		wf_refuse_null("run_id");
+	wf_run_require(PG_GETARG_UUID_P(0), WF_MAY_OPERATE, false, &run, &last, &workflow);
+	PreventCommandIfReadOnly("wf_erase()");
+	if (!wf_state_is_terminal(wf_event_state(&last)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("run has not ended"),
+				 errdetail("It is %s.",
+						   wf_run_executing(&run.run_id, &last.started_at) != 0 ? "running" :
+						   wf_state_name(wf_event_state(&last))),
+				 errhint("Wait for it, or cancel it with wf_cancel() first.")));
+	wf_run_erase(&run);
+	wf_event_erase(&run.run_id, run.slice);
+	PG_RETURN_VOID();
 }

@@ -62,7 +62,8 @@ wf_decide(const WfRequest *request, const WfRequestItem *item, const WfRun *run,
 		return WF_DECIDE_NEW;
 	if (state == WF_FAILED && fits &&
 		(workflow->on_failed == WF_ON_FAILED_NEW ||
-		 (workflow->on_failed == WF_ON_FAILED_RESUME && wf_run_purged(run, last, now))))
+		 (workflow->on_failed == WF_ON_FAILED_RESUME &&
+		  (!run->has_payload || wf_run_purged(run, last, now)))))
 		return WF_DECIDE_NEW;
 
 	/* from here on the call is a duplicate */

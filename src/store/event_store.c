@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -46,6 +47,21 @@ enum
 static WfStatement delete_events[WF_SLICES] = {
 	DELETE_EVENTS(0), DELETE_EVENTS(1), DELETE_EVENTS(2), DELETE_EVENTS(3),
 	DELETE_EVENTS(4), DELETE_EVENTS(5), DELETE_EVENTS(6), DELETE_EVENTS(7)
+};
+
+#define ERASE_EVENTS(n) { \
+	.purpose = "erase what a run's events tell", \
+	.sql = "UPDATE ONLY wf.event_" #n " " \
+	"   SET result = NULL, error = NULL, detail = NULL, context = NULL " \
+	" WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.nargs = 1, \
+	.argtypes = (const Oid[]) {UUIDOID}, \
+	.expect = SPI_OK_UPDATE, \
+}
+
+static WfStatement erase_events[WF_SLICES] = {
+	ERASE_EVENTS(0), ERASE_EVENTS(1), ERASE_EVENTS(2), ERASE_EVENTS(3),
+	ERASE_EVENTS(4), ERASE_EVENTS(5), ERASE_EVENTS(6), ERASE_EVENTS(7)
 };
 
 static void read_event(WfScan *scan, WfEvent *event);
@@ -336,6 +352,50 @@ wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt)
 		event.seq++;
 		event.attempt = attempt;
 	} while (!wf_event_append(run_id, slice, &event));
+}
+
+void
+wf_event_erase(const pg_uuid_t *run_id, int slice)
+{
+	Datum		values[1] = {UUIDPGetDatum(run_id)};
+
+	wf_spi_begin();
+	(void) wf_spi_run(&erase_events[slice], values, NULL, 0);
+	wf_spi_end();
+}
+
+/* What the callback appends is not seen: the snapshot is older. */
+void
+wf_event_each_failed(int32 workflow_id, void (*callback) (const pg_uuid_t *run_id, void *arg),
+					 void *arg)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_workflow failed run",
+												  ALLOCSET_DEFAULT_SIZES);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	const WfRing *ring = wf_ring();
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(workflow_id));
+	wf_ring_foreach(ring, slice)
+	{
+		const WfRelations *r = wf_relations();
+		WfScan		scan;
+
+		wf_scan_begin(&scan, r->event_slice[slice], r->event_failed[slice], snapshot, &key, 1);
+		while (wf_scan_next(&scan, ForwardScanDirection))
+		{
+			bool		isnull;
+			pg_uuid_t	run_id = *DatumGetUUIDP(wf_scan_value(&scan, RUN_ID, &isnull));
+			MemoryContext old = MemoryContextSwitchTo(context);
+
+			callback(&run_id, arg);
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(context);
+		}
+		wf_scan_end(&scan);
+	}
+	UnregisterSnapshot(snapshot);
+	MemoryContextDelete(context);
 }
 
 void

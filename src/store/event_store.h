@@ -115,6 +115,17 @@ extern void wf_event_append_or_fail(const pg_uuid_t *run_id, int slice,
  */
 extern void wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt);
 
+/* Remove results and error texts of a run's events. */
+extern void wf_event_erase(const pg_uuid_t *run_id, int slice);
+
+/*
+ * Call back for each event of a workflow that has ended a run without success;
+ * whether it is the run's last the callback has to see.
+ */
+extern void wf_event_each_failed(int32 workflow_id,
+								 void (*callback) (const pg_uuid_t *run_id, void *arg),
+								 void *arg);
+
 /* Move a run's events to another slice; a tombstone keeps no texts or results. */
 extern void wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone);
 

@@ -71,6 +71,19 @@ static WfStatement replace_run = {
 	.expect = SPI_OK_DELETE, \
 }
 
+#define ERASE_RUN(n) { \
+	.purpose = "erase the payload of a run", \
+	.sql = "UPDATE ONLY wf.run_" #n " SET payload = NULL WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.nargs = 1, \
+	.argtypes = (const Oid[]) {UUIDOID}, \
+	.expect = SPI_OK_UPDATE, \
+}
+
+static WfStatement erase_run[WF_SLICES] = {
+	ERASE_RUN(0), ERASE_RUN(1), ERASE_RUN(2), ERASE_RUN(3),
+	ERASE_RUN(4), ERASE_RUN(5), ERASE_RUN(6), ERASE_RUN(7)
+};
+
 static WfStatement delete_run[WF_SLICES] = {
 	DELETE_RUN(0), DELETE_RUN(1), DELETE_RUN(2), DELETE_RUN(3),
 	DELETE_RUN(4), DELETE_RUN(5), DELETE_RUN(6), DELETE_RUN(7)
@@ -430,6 +443,16 @@ wf_run_take_out(const WfRun *run, WfRun *whole)
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not move a run that is being moved by another transaction"),
 				 errhint("Retry the transaction.")));
+}
+
+void
+wf_run_erase(const WfRun *run)
+{
+	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
+
+	wf_spi_begin();
+	(void) wf_spi_run(&erase_run[run->slice], values, NULL, 0);
+	wf_spi_end();
 }
 
 void

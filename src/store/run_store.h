@@ -105,6 +105,9 @@ extern bool wf_run_replace(const WfRun *run);
 /* Delete a run's row, to be inserted again; the answer has its payload. */
 extern void wf_run_take_out(const WfRun *run, WfRun *whole);
 
+/* Remove a run's payload; its fingerprint stays. */
+extern void wf_run_erase(const WfRun *run);
+
 /* Move a run's row to another slice; without its payload if a tombstone. */
 extern void wf_run_carry(const WfRun *run, int to, bool tombstone);
 

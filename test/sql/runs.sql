@@ -263,5 +263,35 @@ SELECT wf_cancel_all('runs.void');
 SELECT wf_drop_workflow('runs.void');
 SELECT pg_temp.refusal(format('SELECT wf_handle(%L)', :'void'));
 
+-- ---------------------------------------------------------------------------
+-- wf_retry_all, wf_erase
+-- ---------------------------------------------------------------------------
+SELECT wf_create_workflow('runs.ended', max_attempts => 1);
+SELECT count(wf_enqueue('runs.ended', to_jsonb(i), 'ended-' || i)) FROM generate_series(1, 4) i;
+SELECT count(CASE payload WHEN '1' THEN wf_complete(run_id, attempt, '"secret"')::text WHEN '2' THEN wf_fail(run_id, attempt, 'secret') WHEN '3' THEN wf_fail(run_id, attempt, 'secret') ELSE wf_cancel(run_id, 'secret')::text END)
+  FROM wf_claim('{runs.ended}', 4);
+-- one of those that failed has lost its key to a newer run
+SELECT wf_enqueue('runs.ended', '3', 'ended-3') = wf_find('runs.ended', 'ended-3') AS newer;
+SELECT wf_retry_all('runs.ended');
+SELECT payload, state, attempt, error FROM wf.runs WHERE workflow = 'runs.ended' ORDER BY enqueued_at, payload;
+SELECT wf_retry_all('runs.ended');
+SELECT pg_temp.refusal($$SELECT wf_retry_all('runs.none')$$);
+SELECT pg_temp.refusal($$SELECT wf_retry_all(NULL)$$);
+-- erased: nothing of payload, result, errors; the key holds, for the same payload
+SELECT run_id AS run FROM wf.runs WHERE workflow = 'runs.ended' AND state = 'completed' \gset
+SELECT wf_erase(:'run');
+SELECT payload, state, result, error FROM wf.runs WHERE run_id = :'run';
+SELECT result, error FROM wf_handle(:'run');
+SELECT wf_enqueue('runs.ended', '1', 'ended-1') = :'run' AS the_same;
+SELECT pg_temp.refusal($$SELECT wf_enqueue('runs.ended', '100', 'ended-1')$$);
+SELECT run_id AS failed FROM wf.runs WHERE workflow = 'runs.ended' AND state = 'failed' \gset
+SELECT wf_erase(:'failed');
+SELECT error, detail, context FROM wf.attempts WHERE run_id = :'failed';
+SELECT pg_temp.refusal(format('SELECT wf_retry(%L)', :'failed'));
+SELECT wf_retry_all('runs.ended');
+SELECT pg_temp.refusal(format('SELECT wf_erase(%L)', run_id)) FROM wf.runs WHERE workflow = 'runs.ended' AND state = 'queued' LIMIT 1;
+SELECT pg_temp.refusal('SELECT wf_erase(gen_random_uuid())');
+SELECT wf_drop_workflow('runs.ended', true);
+
 SELECT wf_drop_workflow(name, force => true) FROM wf.workflows WHERE name LIKE 'runs%';
 DROP FUNCTION runs_handler(jsonb), runs_handler_void(jsonb);
