@@ -22,7 +22,9 @@
 typedef struct Slot
 {
 	slock_t		mutex;
-	WfAuditEntry entry;			/* under mutex */
+	/* under mutex */
+	bool		taken;			/* by the dispatcher, who writes it */
+	WfAuditEntry entry;
 } Slot;
 
 typedef struct Ring
@@ -197,20 +199,15 @@ client_address(char *text, int size)
 		text[0] = '\0';
 }
 
-/* An entry that is overwritten is lost if nobody has read it. */
+/* An entry has been overwritten that nobody had taken; is it anybody's still? */
 static void
 note_loss(const WfAuditEntry *entry)
 {
-	WfDatabase *database;
 	bool		lost;
 	WfCounters *c;
 
-	if (entry->number == 0)
-		return;
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	database = wf_database_find(entry->dbid);
-	lost = database != NULL &&
-		pg_atomic_read_u64(&database->audit_written) < entry->number;
+	lost = wf_database_find(entry->dbid) != NULL;
 	LWLockRelease(wf_shared->lock);
 	if (lost && (c = counters_of(entry->dbid, entry->workflow_id)) != NULL)
 		pg_atomic_fetch_add_u64(&c->counts[WF_COUNT_LOST_AUDIT], 1);
@@ -232,6 +229,7 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, Timest
 	WfAuditEntry entry;
 	WfAuditEntry old;
 	Slot	   *slot;
+	bool		lost;
 
 	if (ring == NULL || wf_audit == WF_AUDIT_OFF)
 		return;
@@ -253,10 +251,20 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, Timest
 	slot = &ring->slots[entry.number % WF_AUDIT_RING];
 	SpinLockAcquire(&slot->mutex);
 	old = slot->entry;
+	lost = old.number != 0 && !slot->taken;
 	if (old.number < entry.number)
+	{
 		slot->entry = entry;
+		slot->taken = false;
+	}
+	else
+	{
+		old = entry;			/* others have gone round meanwhile */
+		lost = true;
+	}
 	SpinLockRelease(&slot->mutex);
-	note_loss(&old);
+	if (lost)
+		note_loss(&old);
 
 	/* have it written before it is overrun */
 	if (entry.number % (WF_AUDIT_RING / 8) == 0)
@@ -264,7 +272,7 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, Timest
 }
 
 int
-wf_audit_read(uint64 *after, WfAuditEntry *entries, int room)
+wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool take)
 {
 	uint64		last;
 	int			n = 0;
@@ -280,6 +288,8 @@ wf_audit_read(uint64 *after, WfAuditEntry *entries, int room)
 
 		SpinLockAcquire(&slot->mutex);
 		entries[n] = slot->entry;
+		if (take && entries[n].number == *after + 1 && entries[n].dbid == MyDatabaseId)
+			slot->taken = true;
 		SpinLockRelease(&slot->mutex);
 
 		/* not there yet: its writer is a few instructions away */

@@ -88,9 +88,10 @@ extern void wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 
 /*
  * Copy this database's entries with numbers above *after, the oldest first,
- * up to `room` of them; *after becomes the last number looked at.
+ * up to `room` of them; *after becomes the last number looked at.  take: they
+ * will be written, and are not lost when they are overwritten.
  */
-extern int	wf_audit_read(uint64 *after, WfAuditEntry *entries, int room);
+extern int	wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool take);
 
 /* Has so much gathered that it should be written soon? */
 extern bool wf_audit_urgent(void);

@@ -64,7 +64,7 @@ wf_audit_write(void)
 	uint64		after = pg_atomic_read_u64(&database->audit_written);
 	WfAuditEntry *entries = palloc(sizeof(WfAuditEntry) * STEP_ENTRIES);
 	WfCounters **counters = NULL;
-	int			nentries = wf_audit_read(&after, entries, STEP_ENTRIES);
+	int			nentries = wf_audit_read(&after, entries, STEP_ENTRIES, true);
 	int			ncounters = wf_counters_mine(&counters);
 	uint64		(*counts)[WF_COUNTS] = palloc(sizeof(*counts) * Max(ncounters, 1));
 
@@ -121,7 +121,7 @@ wf_unwritten_duplicates(PG_FUNCTION_ARGS)
 	if (database == NULL)
 		return (Datum) 0;
 	after = pg_atomic_read_u64(&database->audit_written);
-	while ((n = wf_audit_read(&after, entries, STEP_ENTRIES)) > 0)
+	while ((n = wf_audit_read(&after, entries, STEP_ENTRIES, false)) > 0)
 	{
 		for (int i = 0; i < n; i++)
 		{

@@ -366,7 +366,9 @@ wf_ring_empty(int slice, uint64 definitions)
 		pg_usleep(1000);
 	}
 	if (wf_ring()->state[slice] != WF_SLICE_SEALED ||
-		wf_workflow_epoch() != definitions)
+		wf_workflow_epoch() != definitions ||
+		wf_table_in_use(wf_relations()->run_slice[slice]) ||
+		wf_table_in_use(wf_relations()->event_slice[slice]))
 		return false;
 
 	wf_spi_begin();

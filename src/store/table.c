@@ -190,6 +190,16 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	return inserted;
 }
 
+bool
+wf_table_in_use(Oid table)
+{
+	Relation	rel = table_open(table, NoLock);
+	bool		in_use = rel->rd_refcnt > 1;
+
+	table_close(rel, NoLock);
+	return in_use;
+}
+
 Snapshot
 wf_callers_snapshot(void)
 {

@@ -83,6 +83,12 @@ extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
 							WfIndexEntry *entries, int nentries, bool arbiter);
 
 /*
+ * Does a query or cursor of this very session read a table at the moment?
+ * Then it cannot be truncated.  The caller has it locked.
+ */
+extern bool wf_table_in_use(Oid table);
+
+/*
  * What the caller sees at this moment, as its isolation level has it, and what
  * the very command that is running has written; to be unregistered.
  */

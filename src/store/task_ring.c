@@ -20,6 +20,7 @@
 
 #include "store/relations.h"
 #include "store/statement.h"
+#include "store/table.h"
 #include "store/task_ring.h"
 
 static WfRing ring;
@@ -149,7 +150,8 @@ wf_task_ring_empty(int slice, TimestampTz now, bool patient)
 
 	if (!wf_ring_lock_out(r->task, patient ? &patience : NULL, now) ||
 		!ConditionalLockRelationOid(r->task_slice[slice], AccessExclusiveLock) ||
-		wf_task_ring()->state[slice] != WF_SLICE_SEALED)
+		wf_task_ring()->state[slice] != WF_SLICE_SEALED ||
+		wf_table_in_use(r->task_slice[slice]))
 		return false;
 
 	wf_spi_begin();
