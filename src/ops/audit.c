@@ -58,6 +58,18 @@ anything(WfCounters **counters, int ncounters, const WfAuditEntry *entries, int 
 }
 
 bool
+wf_audit_idle(void)
+{
+	uint64		after = pg_atomic_read_u64(&wf_database_mine()->audit_written);
+	WfAuditEntry entry;
+	WfCounters **counters = NULL;
+	int			ncounters = wf_counters_mine(&counters);
+
+	return wf_audit_read(&after, &entry, 1, false) == 0 &&
+		!anything(counters, ncounters, NULL, 0);
+}
+
+bool
 wf_audit_write(void)
 {
 	WfDatabase *database = wf_database_mine();

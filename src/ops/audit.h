@@ -10,4 +10,7 @@
  * is something to write; true: there is more. */
 extern bool wf_audit_write(void);
 
+/* Is there nothing to write? */
+extern bool wf_audit_idle(void);
+
 #endif							/* WF_OPS_AUDIT_H */

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
@@ -19,6 +20,7 @@
 #include "base/audit.h"
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/leases.h"
 #include "base/shmem.h"
 #include "ops/announce.h"
 #include "ops/audit.h"
@@ -37,6 +39,7 @@
 #define MAX_BATCH 256			/* runs handed to an executor at once; their
 								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
+#define REST_MS 60000			/* a turn at least so often, whatever happens */
 #define DRAIN_MS 10000			/* patience before a suspect runs */
 
 /* runs for one executor, gathered in a turn */
@@ -50,10 +53,14 @@ typedef struct Batch
 
 static bool recovered = false;
 static TimestampTz next_sweep = 0;
+static bool sweeping = false;	/* the last sweep has left something */
 static TimestampTz draining_since = 0;	/* a suspect waits for the others to
 										 * end */
 static bool suspect_running = false;
 static pg_uuid_t suspect;
+static XLogRecPtr turned_at = InvalidXLogRecPtr;	/* end of what was written
+													 * before the last turn */
+static TimestampTz turned = 0;	/* time of the last turn */
 
 static TimestampTz hand_over(TimestampTz now, bool told);
 static TimestampTz fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches);
@@ -73,6 +80,8 @@ wf_dispatch_turn(void)
 	TimestampTz wake;
 	bool		told = pg_atomic_exchange_u32(&database->work, 0) != 0;
 
+	turned = now;
+	turned_at = GetLastImportantRecPtr();
 	if (!recovered)
 	{
 		wf_recover();
@@ -87,14 +96,30 @@ wf_dispatch_turn(void)
 			CHECK_FOR_INTERRUPTS();
 	if (next_sweep <= now)
 	{
-		bool		more = wf_expire_in_background();
-
-		next_sweep = TimestampTzPlusMilliseconds(now, more ? 10 : wf_sweep_interval);
+		sweeping = wf_expire_in_background();
+		next_sweep = TimestampTzPlusMilliseconds(now, sweeping ? 10 : wf_sweep_interval);
 	}
 	wake = wf_lease_sweep(now);
 	if (wf_dispatch)
 		wake = Min(wake, hand_over(now, told));
 	return Min(wake, next_sweep);
+}
+
+bool
+wf_dispatch_may_rest(TimestampTz *until)
+{
+	WfDatabase *database = wf_database_mine();
+	TimestampTz now = wf_clock_now();
+
+	*until = TimestampTzPlusMilliseconds(turned, REST_MS);
+	*until = Min(*until, wf_leases_next(&database->leases));
+	if (wf_dispatch)
+		*until = Min(*until, wf_queues_next());
+	return *until > now && turned <= now && !sweeping && turned_at == GetLastImportantRecPtr() &&
+		wf_outstanding_count() == 0 &&
+		pg_atomic_read_u32(&database->work) == 0 &&
+		pg_atomic_read_u32(&database->reread) == 0 &&
+		pg_atomic_read_u32(&database->any_notice) == 0 && wf_audit_idle();
 }
 
 /* Read the queues, reserve, flush, push; returns when more will be due. */

@@ -18,4 +18,11 @@ extern bool wf_identity_matches(void);
  */
 extern TimestampTz wf_dispatch_turn(void);
 
+/*
+ * Would a turn that nobody has asked for find nothing?  Tells without a
+ * transaction: nothing has been written since the last turn, and nothing is
+ * due.  until: when to ask again.
+ */
+extern bool wf_dispatch_may_rest(TimestampTz *until);
+
 #endif							/* WF_DISPATCH_H */

@@ -54,6 +54,7 @@ static void attach(int slot);
 static void detach(int code, Datum arg);
 static void name_database_in_errors(void);
 static void turn(MemoryContext context);
+static bool rest_until(MemoryContext context, TimestampTz next);
 static void leave_if_told(void);
 static void leave(bool no_extension) pg_attribute_noreturn();
 static Sight look_around(void);
@@ -173,6 +174,7 @@ static void
 turn(MemoryContext context)
 {
 	static bool away = true;
+	static bool woken = true;
 	TimestampTz next = DT_NOEND;
 	bool		told;
 
@@ -180,6 +182,11 @@ turn(MemoryContext context)
 	leave_if_told();
 
 	MemoryContextSwitchTo(context);
+	if (!woken && !away && wf_dispatch_may_rest(&next))
+	{
+		woken = rest_until(context, next);
+		return;
+	}
 	wf_loop_report("dispatching");
 	told = pg_atomic_exchange_u32(&mine->work, 0) != 0;
 	switch (look_around())
@@ -200,9 +207,16 @@ turn(MemoryContext context)
 			break;
 	}
 
+	woken = rest_until(context, next);
+}
+
+/* True: somebody has set the latch. */
+static bool
+rest_until(MemoryContext context, TimestampTz next)
+{
 	MemoryContextSwitchTo(TopMemoryContext);
 	MemoryContextReset(context);
-	wf_loop_sleep_until(next);
+	return wf_loop_sleep_until(next);
 }
 
 static void

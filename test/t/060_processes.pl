@@ -188,6 +188,25 @@ $node->safe_psql('postgres', 'ALTER DATABASE two ALLOW_CONNECTIONS true');
 wait_for('dispatcher', 'two');
 runs_are_executed('two', 'until it accepts them again');
 
+# --- idle ---------------------------------------------------------------------
+
+# with nothing to do there is no transaction, only the clock now and then; this
+# looks from another database until a while has passed without one
+$node->append_conf('postgresql.conf', 'pg_workflow.sweep_interval = 20ms');
+$node->reload;
+my $commits = q{SELECT sum(xact_commit) FROM pg_stat_database WHERE datname IN ('one', 'two')};
+my ($quiet, $commits_before) = (0, -1);
+for (1 .. 300)
+{
+	my $now = $node->safe_psql('postgres', "SELECT pg_sleep(0.5); $commits");
+	$now =~ s/^\n//;
+	$quiet = $now == $commits_before;
+	last if $quiet;
+	$commits_before = $now;
+}
+ok($quiet, 'idle dispatchers begin no transaction');
+runs_are_executed('one', 'and are awake when a run comes');
+
 # --- when there are too few processes -----------------------------------------
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 4');
