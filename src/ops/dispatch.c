@@ -257,7 +257,7 @@ find_room(const WfWorkflow *workflow, List **batches, int *room)
 		batch = batch_of(executor, batches);
 		*room = wanted(executor, batch->n, workflow->batch);
 	}
-	else if (batch == NULL)
+	else if (batch == NULL && !wf_pool_owner_has_enough(owner))
 		(void) wf_pool_retire_idle(owner);
 	return batch != NULL && *room > 0 ? batch : NULL;
 }

@@ -102,6 +102,22 @@ wf_pool_find(Oid owner)
 	return best;
 }
 
+/* An executor is at one run, so that their number bounds that of runs. */
+bool
+wf_pool_owner_has_enough(Oid owner)
+{
+	int			n = 0;
+
+	if (wf_max_running_per_role == 0)
+		return false;
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
+		if (OidIsValid(wf_shared->executors[i].dbid) && wf_shared->executors[i].owner == owner)
+			n++;
+	LWLockRelease(wf_shared->lock);
+	return n >= wf_max_running_per_role;
+}
+
 WfExecutor *
 wf_pool_start(Oid owner)
 {
@@ -117,6 +133,12 @@ wf_pool_start(Oid owner)
 	}
 	if (nmembers >= Min(wf_max_executors, WF_MAX_EXECUTORS))
 		return NULL;
+	if (wf_pool_owner_has_enough(owner))
+	{
+		/* those of another database do not wake us when they go */
+		wf_pool_retry_by(wf_clock_now() + RETRY_SHORTAGE);
+		return NULL;
+	}
 
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
 	executor = wf_executor_take(MyDatabaseId, owner);

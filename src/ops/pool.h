@@ -32,6 +32,9 @@ extern WfExecutor *wf_pool_find(Oid owner);
  */
 extern WfExecutor *wf_pool_start(Oid owner);
 
+/* Has the owner as many, in all databases, as max_running_per_role allows? */
+extern bool wf_pool_owner_has_enough(Oid owner);
+
 /*
  * When to ask again for what has been refused since this was last called;
  * DT_NOEND: when an executor has gone, which wakes us.

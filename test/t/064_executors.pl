@@ -201,6 +201,24 @@ sql("SELECT wf_drop_workflow('slow', force => true)");
 $node->append_conf('postgresql.conf', 'pg_workflow.max_executors = 4');
 $node->reload;
 
+# --- max_running_per_role -----------------------------------------------------
+
+$node->append_conf('postgresql.conf', 'pg_workflow.max_running_per_role = 1');
+$node->reload;
+sql(q{SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'pg_workflow executor'});
+poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pg_workflow executor'});
+my $closed = $node->background_psql('postgres');
+$closed->query_safe('SELECT pg_advisory_lock(1)');
+sql(q{SELECT wf_enqueue('a', '{"gate": 1}') FROM generate_series(1, 3)});
+wait_at_gate(1);
+sql(q{SELECT wf_enqueue('b', '{"gate": 1}') FROM generate_series(1, 3)});
+wait_at_gate(2);
+is(sql(q{SELECT string_agg(DISTINCT usename || ' ' || n, ' ') FROM (SELECT usename, count(*) AS n FROM pg_stat_activity WHERE backend_type = 'pg_workflow executor' GROUP BY 1) v}), 'alice 1 bob 1', 'one run of each owner at once');
+$closed->quit;
+ok(poll(q{SELECT count(*) = 0 FROM wf.runs WHERE state IN ('queued', 'running')}), 'then the others');
+$node->append_conf('postgresql.conf', 'pg_workflow.max_running_per_role = 0');
+$node->reload;
+
 # --- the dispatcher's memory --------------------------------------------------
 
 SKIP:
