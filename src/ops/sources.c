@@ -20,7 +20,6 @@
 #define MOST_LOCKS 64			/* queues read at once */
 
 static bool may_read(WfSource *source, TimestampTz now);
-
 static int	allowed(WfSource *source, TimestampTz now, int limit, bool to_take);
 static int	take_some(WfSource *source, TimestampTz now, int limit, WfItem *items);
 static void keep_first(WfSource *sources, int n, WfItem *items, int nitems, int limit);

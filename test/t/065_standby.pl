@@ -16,7 +16,8 @@ $primary->safe_psql(
 	CREATE FUNCTION prove(jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT $1';
 	SELECT wf_create_workflow('prove', 'prove(jsonb)');
 	SELECT wf_pause('prove');
-	SELECT wf_enqueue('prove') FROM generate_series(1, 3);
+	SELECT wf_enqueue('prove') FROM generate_series(1, 2);
+	SELECT wf_enqueue('prove', '{}', 'kept');
 	SELECT wf_task_put('done', '"yes"');
 });
 
@@ -34,6 +35,13 @@ is($standby->safe_psql('postgres', q{SELECT count(*) FROM wf.runs WHERE state = 
 	3, 'its views answer');
 is($standby->safe_psql('postgres', q{SELECT wf_task_get('done') || to_jsonb(status) FROM wf.tasks WHERE key = 'done'}),
 	'["yes", "completed"]', 'and what is stored of tasks is read');
+is($standby->safe_psql('postgres', q{SELECT wf_find('prove', 'kept') = run_id FROM wf.keys WHERE key = 'kept'}),
+	't', 'keys are looked up');
+for my $call (q{wf_enqueue('prove', '{}', 'kept')}, q{wf_enqueue('prove')}, q{wf_claim('{}')})
+{
+	my (undef, undef, $refused) = $standby->psql('postgres', "SELECT $call", extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+	like($refused, qr/25006/, "$call is refused");
+}
 my ($status, $out, $err) = $standby->psql('postgres', q{SELECT * FROM wf_task_begin('done')},
 	extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
 like($err, qr/25006/, 'but nothing is begun');

@@ -207,5 +207,28 @@ is(sql(sprintf("SELECT count(*) FILTER (WHERE NOT created) FROM wf_enqueue_many(
 	$items, 'the same in one call: all of them duplicates');
 note("chunks: $memory MB, $locks locks");
 
+# ---------------------------------------------------------------------------
+# new ones in one call too; a dump; expiry with nobody cleaning
+# ---------------------------------------------------------------------------
+is(sql("SELECT count(*) FILTER (WHERE created) FROM wf_enqueue_many('w', (SELECT array_agg(to_jsonb(i)) FROM generate_series(1, $items) i), (SELECT array_agg('once-' || i) FROM generate_series(1, $items) i))"),
+	$items, "$items new keys in one call");
+
+my $kept_run = sql(q{SELECT wf_enqueue('w', '1', 'dumped')});
+sql('CREATE DATABASE restored');
+my $dump = $node->basedir . '/dump';
+command_ok([ 'pg_dump', '-h', $node->host, '-p', $node->port, '-Fc', '-f', $dump, 'postgres' ], 'dump');
+command_ok([ 'pg_restore', '-h', $node->host, '-p', $node->port, '-d', 'restored', $dump ], 'restore');
+is($node->safe_psql('restored', q{SELECT wf_enqueue('w', '1', 'dumped')}), $kept_run, 'keys survive a dump');
+is($node->safe_psql('restored', q{SELECT count(*) FROM wf.runs}), sql(q{SELECT count(*) FROM wf.runs}), 'and so do runs');
+
+sql(q{ALTER SYSTEM SET pg_workflow.dispatch = off});
+$node->restart;
+sql(q{SELECT wf_create_workflow('short', key_ttl => '200 ms')});
+my $short = sql(q{SELECT wf_enqueue('short', '1', 'k')});
+sql(q{SELECT wf_complete(run_id, attempt) FROM wf_claim('{short}')});
+is(sql(q{SELECT wf_find('short', 'none') IS NULL}), 't', 'a key that is not there');
+ok(poll(q{SELECT wf_find('short', 'k') IS NULL AND NOT EXISTS (SELECT FROM wf.keys WHERE workflow = 'short')}), 'a key expires by the clock alone');
+isnt(sql(q{SELECT wf_enqueue('short', '2', 'k')}), $short, 'and is free, for another payload too');
+
 $node->stop;
 done_testing();
