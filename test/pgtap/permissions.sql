@@ -187,15 +187,11 @@ SELECT is_empty(
 	'every function is in this list');
 
 -- rows of each view, for each role: only who may read sees any
-SELECT set_eq(
-	$$SELECT v || ': ' || string_agg((xpath('//n/text()', query_to_xml(format('SELECT count(*) AS n FROM wf.%I %s', v, w), false, true, '')))[1]::text, ' ')
-		FROM (VALUES ('runs', ''), ('keys', ''), ('attempts', ''), ('duplicates', ''), ('stats', ''), ('workflows', '')) x(v, w) GROUP BY v$$,
-	$$VALUES ('runs: 3'), ('keys: 2'), ('attempts: 0'), ('duplicates: 0'), ('stats: 1'), ('workflows: 1')$$,
-	'what there is to see');
 CREATE FUNCTION helper.visible() RETURNS text LANGUAGE sql AS $$
 SELECT format('%s %s %s %s %s %s', (SELECT count(*) FROM wf.runs), (SELECT count(*) FROM wf.keys), (SELECT count(*) FROM wf.attempts),
 			  (SELECT count(*) FROM wf.duplicates), (SELECT count(*) FROM wf.stats), (SELECT count(*) FROM wf.workflows))
 $$;
+SELECT is(helper.visible(), '3 2 0 0 1 1', 'what there is to see');
 SET LOCAL ROLE other;
 SELECT is(helper.visible(), '0 0 0 0 0 0', 'without a privilege nothing');
 SELECT is(wf.readable_workflows(), '{}', 'also by the views'' own functions');
