@@ -23,8 +23,6 @@ const [connectionString, url] = process.argv.slice(2);
 /** @type {Map<string, Run>} runs whose leases are to be renewed */
 const inHand = new Map();
 let stopping = false;
-/** @type {() => void} ends the wait for work */
-let interrupt = () => {};
 
 const sleep = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -77,48 +75,58 @@ async function work(/** @type {import('pg').Client} */ client, /** @type {Run} *
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK'); // throws where the connection is gone: then the lease ends
-    if (error.code === 'WF004') console.error(`${NAME}: run ${run.run_id} is somebody else's now`);
-    else await client.query('SELECT wf_fail($1, $2, $3)', [run.run_id, run.attempt, String(error.message)]);
+    if (error.code === 'WF004') throw error;
+    await client.query('SELECT wf_fail($1, $2, $3)', [run.run_id, run.attempt, String(error.message)]);
   }
 }
 
 /** Wait, claim, work, until told to stop; throws where the connection breaks. */
-async function serve(/** @type {import('pg').Client} */ client, /** @type {import('pg').Client} */ other) {
-  const { rows: [{ pid }] } = await client.query('SELECT pg_backend_pid() AS pid');
-  interrupt = () => void other.query('SELECT pg_cancel_backend($1)', [pid]).catch(() => {});
+async function serve(/** @type {import('pg').Client} */ client) {
   while (!stopping) {
-    try {
-      await client.query("CALL wf_wait_for_work($1, '30 seconds')", [WORKFLOWS]);
-    } catch (error) {
-      if (error.code === '57014') continue; // interrupted
-      throw error;
-    }
+    // the server wakes us; the time-out is for signals
+    const { rows: [{ ready }] } = await client.query("CALL wf_wait_for_work($1, '1 second')", [WORKFLOWS]);
+    if (!ready) continue;
     const { rows } = await client.query('SELECT run_id, payload, attempt FROM wf_claim($1, $2, $3, $4)',
       [WORKFLOWS, BATCH, `${LEASE_SECONDS} seconds`, NAME]);
     rows.forEach((run) => inHand.set(run.run_id, run));
     for (const run of rows) {
-      if (stopping) await client.query('SELECT wf_release($1, $2)', [run.run_id, run.attempt]).catch(() => {});
-      else await work(client, run);
+      try {
+        if (stopping) await client.query('SELECT wf_release($1, $2)', [run.run_id, run.attempt]);
+        else await work(client, run);
+      } catch (error) {
+        if (error.code !== 'WF004') throw error;
+        console.error(`${NAME}: run ${run.run_id} is somebody else's now`);
+      }
       inHand.delete(run.run_id);
     }
   }
 }
 
+/** One connection to work with and one for heartbeats, until either breaks. */
+async function session() {
+  const client = await connect();
+  const other = client && await connect();
+  const broken = new Promise((_, fail) => other && other.on('error', fail));
+  const heart = other && setInterval(() => beat(other), (LEASE_SECONDS * 1000) / 3);
+  try {
+    if (client && other) await Promise.race([serve(client), broken]);
+  } finally {
+    clearInterval(heart);
+    inHand.clear(); // nobody works on them any more: let their leases end
+    await Promise.allSettled([client && client.end(), other && other.end()]);
+  }
+}
+
 async function main() {
-  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { stopping = true; interrupt(); });
+  // a signal only says so: what is being sent is finished first
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { stopping = true; });
   while (!stopping) {
-    const client = await connect();
-    const other = await connect(); // for heartbeats and for interrupting
-    if (client === null || other === null) break;
-    const heart = setInterval(() => beat(other), (LEASE_SECONDS * 1000) / 3);
     try {
-      await serve(client, other);
+      await session();
     } catch (error) {
       console.error(`${NAME}: ${error.message}`);
+      await sleep(100);
     }
-    clearInterval(heart);
-    inHand.clear();
-    await Promise.allSettled([client.end(), other.end()]);
   }
 }
 

@@ -17,11 +17,6 @@ import time
 import urllib.request
 
 import psycopg2
-import psycopg2.extensions
-import psycopg2.extras
-
-# wait in Python rather than in the C library, so that signals are served at once
-psycopg2.extensions.set_wait_callback(psycopg2.extras.wait_select)
 
 WORKFLOWS = ["example-mail"]
 LEASE_SECONDS = 30
@@ -90,6 +85,21 @@ class Heart(threading.Thread):
         with self.lock:
             self.in_hand.pop(run_id, None)
 
+    def drop_all(self):
+        with self.lock:
+            self.in_hand.clear()
+
+
+def report(connection, statement, *arguments):
+    """A statement of its own about a run; Stale if that is somebody else's."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+    except psycopg2.Error as error:
+        if error.pgcode == "WF004":
+            raise Stale from error
+        raise
+
 
 def work(connection, url, run_id, payload, attempt):
     """Send one mail, and note it together with the run's completion."""
@@ -105,39 +115,40 @@ def work(connection, url, run_id, payload, attempt):
                 "SELECT wf_complete(%s, %s, %s)", (run_id, attempt, json.dumps({"status": status}))
             )
             cursor.execute("COMMIT")
-    except psycopg2.OperationalError:
-        raise  # the connection is gone: the lease will end, or the commit has happened
     except Exception as error:
-        with connection.cursor() as cursor:
-            cursor.execute("ROLLBACK")
-            if getattr(error, "pgcode", None) == "WF004":
-                raise Stale from error
-            cursor.execute("SELECT wf_fail(%s, %s, %s)", (run_id, attempt, str(error)))
+        if connection.closed:
+            raise  # the lease will end, or the commit has happened
+        report(connection, "ROLLBACK")
+        if getattr(error, "pgcode", None) == "WF004":
+            raise Stale from error
+        report(connection, "SELECT wf_fail(%s, %s, %s)", run_id, attempt, str(error))
+
+
+def wait_for_work(connection):
+    """True: there is some.  The server wakes us; the time-out is for signals."""
+    with connection.cursor() as cursor:
+        cursor.execute("CALL wf_wait_for_work(%s, '1 second')", (WORKFLOWS,))
+        return cursor.fetchone()[0]
 
 
 def serve(dsn, url, heart):
     """Wait, claim, work, until told to stop or the connection breaks."""
     connection = connect(dsn)
-    # the signal arrives while the server waits for work: have it stop waiting
-    signal.signal(signal.SIGTERM, lambda *_: (stopping.set(), connection.cancel()))
-    signal.signal(signal.SIGINT, lambda *_: (stopping.set(), connection.cancel()))
-    cursor = connection.cursor()
     while not stopping.is_set():
-        try:
-            cursor.execute("CALL wf_wait_for_work(%s, '30 seconds')", (WORKFLOWS,))
-        except psycopg2.extensions.QueryCanceledError:
-            break
-        cursor.execute(
-            "SELECT run_id, payload, attempt FROM wf_claim(%s, %s, %s, %s)",
-            (WORKFLOWS, BATCH, f"{LEASE_SECONDS} seconds", NAME),
-        )
-        runs = cursor.fetchall()
+        if not wait_for_work(connection):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT run_id, payload, attempt FROM wf_claim(%s, %s, %s, %s)",
+                (WORKFLOWS, BATCH, f"{LEASE_SECONDS} seconds", NAME),
+            )
+            runs = cursor.fetchall()
         for run_id, _, attempt in runs:
             heart.take(run_id, attempt)
         for run_id, payload, attempt in runs:
             try:
                 if stopping.is_set():
-                    cursor.execute("SELECT wf_release(%s, %s)", (run_id, attempt))
+                    report(connection, "SELECT wf_release(%s, %s)", run_id, attempt)
                 else:
                     work(connection, url, run_id, payload, attempt)
             except Stale:
@@ -148,13 +159,18 @@ def serve(dsn, url, heart):
 
 def main():
     dsn, url = sys.argv[1:3]
+    # a signal only says so: what is being sent is finished first
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
     heart = Heart(dsn)
     heart.start()
     while not stopping.is_set():
         try:
             serve(dsn, url, heart)
-        except psycopg2.OperationalError as error:
+        except psycopg2.Error as error:
+            heart.drop_all()  # nobody works on them any more: let their leases end
             print(f"{NAME}: {error}".strip(), file=sys.stderr)
+            stopping.wait(0.1)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,16 @@ sql() { psql -XAtq -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -F ' ' "$@"; }
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 
+# Renew the lease of a run, until it is somebody else's or we are through.
+beat() { # beat RUN ATTEMPT
+	while sleep 20; do
+		sql -v run="$1" -v attempt="$2" <<<"SELECT wf_heartbeat(:'run', :attempt)" >/dev/null 2>&1 || return
+	done
+}
+
 work() { # work RUN ATTEMPT TO MAIL
 	local run=$1 attempt=$2 to=$3 mail=$4 status
-	if ! status=$(curl -sS -f -o /dev/null -w '%{http_code}' -H "Idempotency-Key: $run" \
+	if ! status=$(curl -sS -f --max-time 20 -o /dev/null -w '%{http_code}' -H "Idempotency-Key: $run" \
 		-H 'Content-Type: application/json' -d "$mail" "$url" 2>"$errors"); then
 		sql -v run="$run" -v attempt="$attempt" -v error="$(head -c 500 "$errors")" \
 			<<<"SELECT wf_fail(:'run', :attempt, :'error')" >/dev/null
@@ -34,7 +41,18 @@ work() { # work RUN ATTEMPT TO MAIL
 		SELECT wf_complete(:'run', :attempt, jsonb_build_object('status', :status));
 		COMMIT;
 	END
-		{ grep -q 'ERROR:  WF004' "$errors" && echo "$name: run $run is somebody else's now" || cat "$errors"; } >&2
+		refused "$run" "$attempt"
+}
+
+# The completion was refused: somebody else has the run, or we could not note it.
+refused() { # refused RUN ATTEMPT
+	if grep -q 'ERROR:  WF004' "$errors"; then
+		echo "$name: run $1 is somebody else's now" >&2
+	else
+		cat "$errors" >&2
+		sql -v run="$1" -v attempt="$2" -v error="$(head -c 500 "$errors")" \
+			<<<"SELECT wf_fail(:'run', :attempt, :'error')" >/dev/null
+	fi
 }
 
 pause=1
@@ -51,5 +69,8 @@ while [ -z "$stopping" ]; do
 		SELECT run_id, attempt, payload->>'to', payload FROM wf_claim('{example-mail}', 1, '1 minute', :'name');
 	END
 	) || continue
+	beat "$run" "$attempt" &
+	heart=$!
 	work "$run" "$attempt" "$to" "$mail"
+	kill "$heart" 2>/dev/null
 done
