@@ -184,19 +184,22 @@ wf_latency_quantile(WfCounters *c, double share)
 	return -1;
 }
 
-/* The client's address, as pg_stat_activity shows it. */
-static void
-client_address(char *text, int size)
+/* The client's address, as pg_stat_activity shows it; a session has one. */
+static const char *
+client_address(void)
 {
+	static bool known = false;
+	static char text[sizeof(((WfAuditEntry *) NULL)->client_addr)];
 	const SockAddr *client = MyBEEntry == NULL ? NULL : &MyBEEntry->st_clientaddr;
 
-	text[0] = '\0';
-	if (client == NULL ||
-		(client->addr.ss_family != AF_INET && client->addr.ss_family != AF_INET6))
-		return;
-	if (pg_getnameinfo_all(&client->addr, client->salen, text, size, NULL, 0,
+	if (known || client == NULL)
+		return text;
+	known = true;
+	if ((client->addr.ss_family == AF_INET || client->addr.ss_family == AF_INET6) &&
+		pg_getnameinfo_all(&client->addr, client->salen, text, sizeof(text), NULL, 0,
 						   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		text[0] = '\0';
+	return text;
 }
 
 /* An entry has been overwritten that nobody had taken; is it anybody's still? */
@@ -224,7 +227,8 @@ wf_audit_urgent(void)
 }
 
 void
-wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, TimestampTz at)
+wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
+				const char *key, int key_length, char outcome, TimestampTz at)
 {
 	WfAuditEntry entry;
 	WfAuditEntry old;
@@ -245,7 +249,9 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id, char outcome, Timest
 	entry.role = GetUserId();
 	entry.outcome = outcome;
 	strlcpy(entry.application_name, application_name ? application_name : "", NAMEDATALEN);
-	client_address(entry.client_addr, sizeof(entry.client_addr));
+	strlcpy(entry.client_addr, client_address(), sizeof(entry.client_addr));
+	entry.key_length = key_length <= WF_AUDIT_KEY ? key_length : 0;
+	memcpy(entry.key, key, entry.key_length);
 	entry.number = pg_atomic_fetch_add_u64(&ring->last, 1) + 1;
 
 	slot = &ring->slots[entry.number % WF_AUDIT_RING];

@@ -18,6 +18,7 @@
 
 #define WF_AUDIT_RING		8192	/* entries, of all databases */
 #define WF_AUDIT_WORKFLOWS	4096	/* workflows counted, of all databases */
+#define WF_AUDIT_KEY		80	/* bytes of a key that an entry has room for */
 #define WF_LATENCY_BUCKETS	96	/* of start latency, four per power of two */
 
 typedef enum WfCount
@@ -50,6 +51,8 @@ typedef struct WfAuditEntry
 	pg_uuid_t	run_id;			/* or the digest of a task */
 	Oid			role;
 	char		outcome;
+	uint8		key_length;		/* 0: it is longer than that */
+	char		key[WF_AUDIT_KEY];
 	char		application_name[NAMEDATALEN];
 	char		client_addr[46];	/* numeric; empty: a local socket */
 } WfAuditEntry;
@@ -84,7 +87,7 @@ extern int64 wf_count_unfinished(int32 workflow_id, int64 (*count) (int32 workfl
 
 /* Record a duplicate, and count it, as pg_workflow.audit says. */
 extern void wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
-							char outcome, TimestampTz at);
+							const char *key, int key_length, char outcome, TimestampTz at);
 
 /*
  * Copy this database's entries with numbers above *after, the oldest first,

@@ -21,7 +21,7 @@
 #include "ops/queue.h"
 #include "store/ring.h"
 
-static void create_run(const WfRequest *request, const WfRequestItem *item,
+static void create_run(const WfRequest *request, WfRequestItem *item,
 					   const WfRun *replaced, TimestampTz now, WfRun *run);
 static bool skip_or_wait(const WfRequest *request, const WfRequestItem *item,
 						 const WfHolder *holder, WfAnswer *answer);
@@ -33,7 +33,7 @@ static bool wait_for_writer(const WfRequest *request, const WfRequestItem *item,
 							const WfAnswer *answer);
 static bool rebind_key(const WfRequest *request, WfRequestItem *item, WfAnswer *answer);
 static bool queue_again(const WfRun *run, WfEvent *last, TimestampTz now);
-static bool replace_run(const WfRequest *request, const WfRequestItem *item,
+static bool replace_run(const WfRequest *request, WfRequestItem *item,
 						WfAnswer *answer, TimestampTz now);
 
 /*
@@ -91,7 +91,7 @@ skip_or_wait(const WfRequest *request, const WfRequestItem *item,
 
 /* The run that a request asks for, before it is written. */
 static void
-create_run(const WfRequest *request, const WfRequestItem *item,
+create_run(const WfRequest *request, WfRequestItem *item,
 		   const WfRun *replaced, TimestampTz now, WfRun *run)
 {
 	memset(run, 0, sizeof(*run));
@@ -102,7 +102,7 @@ create_run(const WfRequest *request, const WfRequestItem *item,
 		request->batch_at != 0 ? request->batch_at : now;
 	run->workflow_id = request->workflow.id;
 	run->priority = request->has_priority ? request->priority : request->workflow.priority;
-	memcpy(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH);
+	memcpy(run->fingerprint, wf_item_fingerprint(item), WF_FINGERPRINT_LENGTH);
 	run->has_payload = true;
 	run->payload = item->payload;
 	if (item->key != NULL)
@@ -228,7 +228,8 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 		}
 	}
 	if (decision != WF_DECIDE_NEW)
-		wf_audit_record(request->workflow.id, &run->run_id, outcomes[decision], now);
+		wf_audit_record(request->workflow.id, &run->run_id, item->key, item->key_length,
+						outcomes[decision], now);
 
 	switch (decision)
 	{
@@ -308,7 +309,7 @@ queue_again(const WfRun *run, WfEvent *last, TimestampTz now)
  * first: it decides against whoever starts the run at this moment.
  */
 static bool
-replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answer,
+replace_run(const WfRequest *request, WfRequestItem *item, WfAnswer *answer,
 			TimestampTz now)
 {
 	WfRun	   *run = &answer->run;
@@ -324,7 +325,7 @@ replace_run(const WfRequest *request, const WfRequestItem *item, WfAnswer *answe
 	if (!wf_event_append(&run->run_id, run->slice, &event))
 		return false;
 
-	memcpy(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH);
+	memcpy(run->fingerprint, wf_item_fingerprint(item), WF_FINGERPRINT_LENGTH);
 	run->payload = item->payload;
 	if (request->has_key_ttl)
 		run->key_ttl = request->key_ttl;

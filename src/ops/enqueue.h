@@ -41,6 +41,8 @@ typedef struct WfRequestItem
 {
 	int			ordinal;		/* from 1; 0: the only one */
 	Datum		payload;
+	bool		has_fingerprint;	/* made when it is needed:
+									 * wf_item_fingerprint */
 	uint8		fingerprint[WF_FINGERPRINT_LENGTH];
 	const char *key;			/* NULL: none */
 	int			key_length;
@@ -72,8 +74,11 @@ typedef enum WfDecision
 	WF_DECIDE_MISMATCH			/* error WF001 */
 } WfDecision;
 
-extern WfDecision wf_decide(const WfRequest *request, const WfRequestItem *item,
+extern WfDecision wf_decide(const WfRequest *request, WfRequestItem *item,
 							const WfRun *run, const WfEvent *last, TimestampTz now);
+
+/* the fingerprint of an item's payload */
+extern const uint8 *wf_item_fingerprint(WfRequestItem *item);
 
 /* Is the binding of key and run over? */
 extern bool wf_key_expired(const WfRun *run, const WfEvent *last, TimestampTz now);

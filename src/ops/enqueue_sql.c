@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/uuid7.h"
-#include "keys/fingerprint.h"
 #include "ops/access.h"
 #include "ops/enqueue.h"
 #include "ops/read.h"
@@ -206,16 +205,10 @@ wf_check_key(const char *key, int length, int ordinal)
 static void
 read_item(Datum payload, text *key, int ordinal, WfRequestItem *item)
 {
-	Jsonb	   *json;
-
 	memset(item, 0, sizeof(*item));
 	item->ordinal = ordinal;
 	check_payload_size(payload, ordinal);
 	item->payload = payload;
-	json = DatumGetJsonbP(payload);
-	wf_fingerprint(json, item->fingerprint);
-	if (JsonbPGetDatum(json) != payload)
-		pfree(json);
 	if (key != NULL)
 	{
 		item->key = VARDATA_ANY(key);

@@ -243,6 +243,22 @@ step(int64 carry_most, bool patient, int64 *removed)
 	return end_walk(carry_most, removed);
 }
 
+/*
+ * Duplicates stay as long as the runs of their workflow do; a week those of
+ * tasks, and of a workflow that is not known, or not yet.  Nobody can see those
+ * of a dropped one.
+ */
+static bool
+duplicate_is_over(int32 workflow_id, TimestampTz at)
+{
+	static const Interval week = {.day = 7};
+	const WfWorkflow *workflow = workflow_id < 0 ? NULL : wf_workflow_by_id(workflow_id);
+
+	if (workflow != NULL && workflow->dropped)
+		return true;
+	return wf_clock_add(at, workflow == NULL ? &week : &workflow->retention) <= wf_clock_now();
+}
+
 bool
 wf_expire_in_background(void)
 {
@@ -253,7 +269,7 @@ wf_expire_in_background(void)
 	if (!XactReadOnly)
 	{
 		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
-			(wf_duplicate_purge() > 0);
+			(wf_duplicate_purge(duplicate_is_over) > 0);
 		wf_clock_save();
 	}
 	wf_turn_end();

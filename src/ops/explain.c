@@ -162,6 +162,7 @@ explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfR
 		v->expires_at = wf_key_expiry(run, &last);
 
 	request.workflow = *workflow;
+	item.has_fingerprint = true;
 	memcpy(item.fingerprint, run->fingerprint, WF_FINGERPRINT_LENGTH);
 	decision = wf_decide(&request, &item, run, &last, now);
 	if (invisible || (decision != WF_DECIDE_RETURN && changed_since_snapshot(run, &last)))

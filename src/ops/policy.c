@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "keys/difference.h"
+#include "keys/fingerprint.h"
 #include "ops/enqueue.h"
 #include "ops/read.h"
 
@@ -47,15 +48,51 @@ wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now)
 		wf_clock_add(last->at, &workflow->retention) <= now;
 }
 
+const uint8 *
+wf_item_fingerprint(WfRequestItem *item)
+{
+	if (!item->has_fingerprint)
+	{
+		Jsonb	   *json = DatumGetJsonbP(item->payload);
+
+		wf_fingerprint(json, item->fingerprint);
+		item->has_fingerprint = true;
+		if (JsonbPGetDatum(json) != item->payload)
+			pfree(json);
+	}
+	return item->fingerprint;
+}
+
+/* Are they the same bytes?  If not they may still be the same value, as 1 and 1.0 are. */
+static bool
+is_same_bytes(Datum a, Datum b)
+{
+	struct varlena *x = (struct varlena *) DatumGetPointer(a);
+	struct varlena *y = (struct varlena *) DatumGetPointer(b);
+
+	return x != NULL && y != NULL &&
+		!VARATT_IS_EXTERNAL(x) && !VARATT_IS_COMPRESSED(x) &&
+		!VARATT_IS_EXTERNAL(y) && !VARATT_IS_COMPRESSED(y) &&
+		VARSIZE_ANY_EXHDR(x) == VARSIZE_ANY_EXHDR(y) &&
+		memcmp(VARDATA_ANY(x), VARDATA_ANY(y), VARSIZE_ANY_EXHDR(x)) == 0;
+}
+
+static bool
+is_same_payload(WfRequestItem *item, const WfRun *run)
+{
+	return is_same_bytes(run->payload, item->payload) ||
+		memcmp(run->fingerprint, wf_item_fingerprint(item), WF_FINGERPRINT_LENGTH) == 0;
+}
+
 WfDecision
-wf_decide(const WfRequest *request, const WfRequestItem *item, const WfRun *run,
+wf_decide(const WfRequest *request, WfRequestItem *item, const WfRun *run,
 		  const WfEvent *last, TimestampTz now)
 {
 	const WfWorkflow *workflow = &request->workflow;
 	WfState		state = wf_event_state(last);
 	TimestampTz since;
 	bool		fits = workflow->mismatch_return ||
-		memcmp(run->fingerprint, item->fingerprint, WF_FINGERPRINT_LENGTH) == 0;
+		is_same_payload(item, run);
 
 	/* what the table creates, every option creates */
 	if (wf_key_expired(run, last, now))

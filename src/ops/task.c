@@ -45,7 +45,8 @@ wf_task_do_begin(const WfTaskRequest *request, const Interval *lease, WfTask *ta
 		if (live && (last.kind == WF_TASK_COMPLETED ||
 					 (last.kind == WF_TASK_BEGUN && last.lease_until > now)))
 		{
-			wf_audit_record(request->owner.number, &request->task, WF_OUTCOME_RETURNED, now);
+			wf_audit_record(request->owner.number, &request->task,
+							request->key, request->key_length, WF_OUTCOME_RETURNED, now);
 			*task = last;
 			if (last.kind == WF_TASK_BEGUN)
 				return WF_TASK_IN_PROGRESS;
@@ -134,7 +135,8 @@ wf_task_do_put(const WfTaskRequest *request, Datum result, const Interval *ttl)
 
 		if (live && last.kind == WF_TASK_COMPLETED)
 		{
-			wf_audit_record(request->owner.number, &request->task, WF_OUTCOME_RETURNED, now);
+			wf_audit_record(request->owner.number, &request->task,
+							request->key, request->key_length, WF_OUTCOME_RETURNED, now);
 			wf_flush_writer(last.xmin);
 			return last.result;
 		}
@@ -241,7 +243,8 @@ check_payload(const WfTaskRequest *request, const WfTask *last, TimestampTz now)
 	if (!request->has_fingerprint || !last->has_fingerprint ||
 		memcmp(request->fingerprint, last->fingerprint, WF_FINGERPRINT_LENGTH) == 0)
 		return;
-	wf_audit_record(request->owner.number, &request->task, WF_OUTCOME_MISMATCH, now);
+	wf_audit_record(request->owner.number, &request->task,
+					request->key, request->key_length, WF_OUTCOME_MISMATCH, now);
 	ereport(ERROR,
 			(errcode(ERRCODE_WF_PAYLOAD_MISMATCH),
 			 errmsg("idempotency key is bound to a task with another payload"),

@@ -7,11 +7,15 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "store/audit_store.h"
@@ -27,6 +31,12 @@ enum
 	AT = 1, WORKFLOW_ID, RUN_ID, OUTCOME, ROLE_NAME, APPLICATION_NAME, CLIENT_ADDR, KEY,
 	NCOLUMNS = KEY
 };
+
+/* rows written at once, and the memory that takes */
+#define PIECE 100
+#define PIECE_MEMORY (96 * 1024)
+
+#define PURGE_STEP 1000			/* rows deleted in a transaction */
 
 static WfStatement add_counter = {
 	.purpose = "write counters",
@@ -47,32 +57,15 @@ static WfStatement add_counter = {
 	.expect = SPI_OK_INSERT,
 };
 
-static WfStatement purge_duplicates = {
-	.purpose = "forget old duplicates",
-	.sql =
-	"DELETE FROM wf.duplicate d "
-	" WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY( "
-	"       SELECT o.ctid "
-	"         FROM (SELECT w.id, w.retention FROM wf.workflow w "
-	"               UNION ALL "
-	"               SELECT DISTINCT t.number, '7 days'::pg_catalog.interval FROM wf.task_owner t) k, LATERAL ( "
-	"              SELECT i.ctid "
-	"                FROM wf.duplicate i "
-	"               WHERE i.workflow_id OPERATOR(pg_catalog.=) k.id "
-	"                 AND i.at OPERATOR(pg_catalog.<) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) "
-	"                     least(k.retention, '1000 years'::pg_catalog.interval)) "
-	"               LIMIT 1000) o "
-	"        LIMIT 1000))",
-	.expect = SPI_OK_DELETE,
-};
-
-/* The plain key of the run or task, while that is stored; else NULL. */
+/* The plain key of the run or task; NULL where that is not stored any more. */
 static text *
 find_key(const WfAuditEntry *e, Snapshot snapshot)
 {
 	WfRun		run;
 	WfTask		task;
 
+	if (e->key_length > 0)
+		return cstring_to_text_with_len(e->key, e->key_length);
 	if (e->workflow_id < 0)
 		return wf_task_find(&e->run_id, &task) ?
 			cstring_to_text_with_len(task.key, task.key_length) : NULL;
@@ -80,57 +73,84 @@ find_key(const WfAuditEntry *e, Snapshot snapshot)
 		cstring_to_text_with_len(run.key, run.key_length) : NULL;
 }
 
-static void
-insert_duplicate(const WfAuditEntry *e, Snapshot snapshot)
+/* what the rows of a batch share */
+typedef struct Batch
 {
-	const WfRelations *r = wf_relations();
-	char	   *role = GetUserNameFromId(e->role, true);
+	Snapshot	snapshot;
+	TupleDesc	descriptor;
+	Oid			role;			/* of the last entry, or none */
+	NameData	role_name;
+} Batch;
+
+/* The name of a role, which is mostly that of the entry before; NULL: dropped. */
+static Name
+find_role(Batch *batch, Oid role)
+{
+	if (role != batch->role)
+	{
+		char	   *found = GetUserNameFromId(role, true);
+
+		batch->role = InvalidOid;
+		if (found == NULL)
+			return NULL;
+		namestrcpy(&batch->role_name, found);
+		batch->role = role;
+	}
+	return &batch->role_name;
+}
+
+static HeapTuple
+form_duplicate(const WfAuditEntry *e, Batch *batch)
+{
 	Datum		values[NCOLUMNS] = {0};
 	bool		nulls[NCOLUMNS] = {false};
-	WfIndexEntry entry;
-	NameData	name;
-	text	   *key = find_key(e, snapshot);
+	Name		role = find_role(batch, e->role);
+	text	   *key = find_key(e, batch->snapshot);
 
 	values[AT - 1] = TimestampTzGetDatum(e->at);
 	values[WORKFLOW_ID - 1] = Int32GetDatum(e->workflow_id);
 	values[RUN_ID - 1] = UUIDPGetDatum(&e->run_id);
 	values[OUTCOME - 1] = CharGetDatum(e->outcome);
 	nulls[ROLE_NAME - 1] = role == NULL;
-	if (role != NULL)
-	{
-		namestrcpy(&name, role);
-		values[ROLE_NAME - 1] = NameGetDatum(&name);
-	}
+	values[ROLE_NAME - 1] = NameGetDatum(role);
 	values[APPLICATION_NAME - 1] = CStringGetTextDatum(e->application_name);
 	nulls[CLIENT_ADDR - 1] = e->client_addr[0] == '\0';
 	if (!nulls[CLIENT_ADDR - 1])
 		values[CLIENT_ADDR - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(e->client_addr));
 	nulls[KEY - 1] = key == NULL;
 	values[KEY - 1] = PointerGetDatum(key);
-
-	entry = (WfIndexEntry) {
-		r->duplicate_at, 2, {values[WORKFLOW_ID - 1], values[AT - 1]}
-	};
-	(void) wf_table_insert(r->duplicate, values, nulls, &entry, 1, false);
+	return heap_form_tuple(batch->descriptor, values, nulls);
 }
 
-/* There may be thousands a second: directly, as runs are written. */
+/*
+ * There may be tens of thousands a second, while their callers want the
+ * processors: the tables are opened once, and some pages filled at a time.
+ */
 void
 wf_duplicate_insert(const WfAuditEntry *entries, int n)
 {
-	Snapshot	snapshot = wf_callers_snapshot();
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_workflow duplicate",
-												  ALLOCSET_SMALL_SIZES);
+	static const AttrNumber columns[] = {WORKFLOW_ID, AT};
+	const WfRelations *r = wf_relations();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_workflow duplicates",
+												  PIECE_MEMORY, PIECE_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel = table_open(r->duplicate, RowExclusiveLock);
+	Batch		batch = {.snapshot = wf_callers_snapshot(), .descriptor = RelationGetDescr(rel)};
 
-	for (int i = 0; i < n; i++)
+	for (int from = 0; from < n; from += PIECE)
 	{
-		insert_duplicate(&entries[i], snapshot);
+		HeapTuple	rows[PIECE];
+		int			nrows = Min(PIECE, n - from);
+
+		for (int i = 0; i < nrows; i++)
+			rows[i] = form_duplicate(&entries[from + i], &batch);
+		wf_table_insert_many(r->duplicate, rows, nrows, r->duplicate_at, columns, lengthof(columns));
 		MemoryContextReset(context);
 	}
+	table_close(rel, NoLock);
+	UnregisterSnapshot(batch.snapshot);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	UnregisterSnapshot(snapshot);
 }
 
 void
@@ -146,13 +166,68 @@ wf_counter_add(int32 workflow_id, const uint64 *counts)
 	wf_spi_end();
 }
 
-int64
-wf_duplicate_purge(void)
+/* The first workflow from *id on that has duplicates; false: none has. */
+static bool
+find_workflow(int32 *id)
 {
-	uint64		n;
+	const WfRelations *r = wf_relations();
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	WfScan		scan;
+	bool		found;
+	bool		isnull;
 
-	wf_spi_begin();
-	n = wf_spi_run(&purge_duplicates, NULL, NULL, 0);
-	wf_spi_end();
-	return (int64) n;
+	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(*id));
+	wf_scan_begin(&scan, r->duplicate, r->duplicate_at, snapshot, &key, 1);
+	found = wf_scan_next(&scan, ForwardScanDirection);
+	if (found)
+		*id = DatumGetInt32(wf_scan_value(&scan, WORKFLOW_ID, &isnull));
+	wf_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/* Delete a workflow's duplicates that are over, up to a limit; how many. */
+static int64
+purge_workflow(int32 id, int64 limit, bool (*is_over) (int32 workflow_id, TimestampTz at))
+{
+	const WfRelations *r = wf_relations();
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	WfScan		scan;
+	int64		n = 0;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(id));
+	wf_scan_begin(&scan, r->duplicate, r->duplicate_at, snapshot, &key, 1);
+	while (n < limit && wf_scan_next(&scan, ForwardScanDirection))
+	{
+		bool		isnull;
+		TimestampTz at = DatumGetTimestampTz(wf_scan_value(&scan, AT, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_over(id, at))
+			break;
+		if (wf_scan_delete(&scan, snapshot))
+			n++;
+	}
+	wf_scan_end(&scan);
+	UnregisterSnapshot(snapshot);
+	return n;
+}
+
+/* By the index, oldest first: the table may be large, and little of it over. */
+int64
+wf_duplicate_purge(bool (*is_over) (int32 workflow_id, TimestampTz at))
+{
+	int64		n = 0;
+	int32		id = PG_INT32_MIN;
+
+	while (n < PURGE_STEP && find_workflow(&id))
+	{
+		n += purge_workflow(id, PURGE_STEP - n, is_over);
+		if (id == PG_INT32_MAX)
+			break;
+		id++;
+	}
+	return n;
 }

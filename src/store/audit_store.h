@@ -13,7 +13,7 @@ extern void wf_duplicate_insert(const WfAuditEntry *entries, int n);
 /* Add to a workflow's counters. */
 extern void wf_counter_add(int32 workflow_id, const uint64 *counts);
 
-/* Forget duplicates older than their workflow's retention; how many. */
-extern int64 wf_duplicate_purge(void);
+/* Forget duplicates that are over, some of them at a time; how many. */
+extern int64 wf_duplicate_purge(bool (*is_over) (int32 workflow_id, TimestampTz at));
 
 #endif							/* WF_AUDIT_STORE_H */

@@ -89,11 +89,19 @@ static WfStatement delete_run[WF_SLICES] = {
 	DELETE_RUN(4), DELETE_RUN(5), DELETE_RUN(6), DELETE_RUN(7)
 };
 
+/* what of its payload a run is read with */
+typedef enum Payload
+{
+	PAYLOAD_NONE,
+	PAYLOAD_SMALL,				/* if it is small, and not toasted */
+	PAYLOAD_WHOLE
+} Payload;
+
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
 static void end_probe(WfScan *scan, int slice, bool found);
-static void read_run(WfScan *scan, int slice, bool with_payload, WfRun *run);
-static void read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run);
+static void read_run(WfScan *scan, int slice, Payload payload, WfRun *run);
+static void read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run);
 
 void
 wf_key_digest(int32 workflow_id, const char *key, int length, pg_uuid_t *digest)
@@ -168,7 +176,7 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 			continue;
 		}
 		found = true;
-		read_run(&scan, slice, false, run);
+		read_run(&scan, slice, PAYLOAD_SMALL, run);
 		if (IsolationUsesXactSnapshot())
 			*invisible = !wf_scan_is_visible(&scan);
 	}
@@ -196,13 +204,23 @@ end_probe(WfScan *scan, int slice, bool found)
 
 /* Copy the current row out of its buffer. */
 static void
-read_run(WfScan *scan, int slice, bool with_payload, WfRun *run)
+read_run(WfScan *scan, int slice, Payload payload, WfRun *run)
 {
-	read_slot(scan->slot, slice, with_payload, run);
+	read_slot(scan->slot, slice, payload, run);
+}
+
+static bool
+is_wanted(Payload payload, Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	return payload == PAYLOAD_WHOLE ||
+		(payload == PAYLOAD_SMALL && !VARATT_IS_EXTERNAL(v) && !VARATT_IS_COMPRESSED(v) &&
+		 VARSIZE_ANY_EXHDR(v) <= WF_SMALL_PAYLOAD);
 }
 
 static void
-read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run)
+read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run)
 {
 	bool		isnull;
 	Datum		value;
@@ -218,7 +236,7 @@ read_slot(TupleTableSlot *slot, int slice, bool with_payload, WfRun *run)
 	memcpy(run->fingerprint, VARDATA_ANY(DatumGetPointer(value)), WF_FINGERPRINT_LENGTH);
 	value = slot_getattr(slot, PAYLOAD, &isnull);
 	run->has_payload = !isnull;
-	if (with_payload && !isnull)
+	if (!isnull && is_wanted(payload, value))
 		run->payload = datumCopy(value, false, -1);
 
 	run->xmin = wf_slot_xmin(slot);
@@ -308,7 +326,7 @@ find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapsho
 	wf_scan_begin(&scan, wf_relations()->run_slice[slice], index, snapshot, &key, 1);
 	found = wf_scan_next(&scan, ForwardScanDirection);
 	if (found)
-		read_run(&scan, slice, with_payload, run);
+		read_run(&scan, slice, with_payload ? PAYLOAD_WHOLE : PAYLOAD_NONE, run);
 	end_probe(&scan, slice, found);
 	return found;
 }
@@ -346,7 +364,7 @@ wf_run_fetch(const pg_uuid_t *run_id, int slice, ItemPointer tid, Snapshot snaps
 	bool		found = table_tuple_fetch_row_version(rel, tid, snapshot, slot);
 
 	if (found)
-		read_slot(slot, slice, true, run);
+		read_slot(slot, slice, PAYLOAD_WHOLE, run);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return found && memcmp(&run->run_id, run_id, UUID_LEN) == 0;
@@ -383,7 +401,7 @@ wf_run_lock(WfRun *run, WfHolder *holder)
 	wf_scan_begin(&scan, r->run_slice[slice], r->run_id[slice], NULL, &key, 1);
 	while (state == WF_ROW_CHANGED && wf_scan_next(&scan, ForwardScanDirection))
 	{
-		read_run(&scan, slice, false, run);
+		read_run(&scan, slice, PAYLOAD_NONE, run);
 		state = wf_scan_lock_row(&scan, &holder->xid);
 		holder->table = r->run_slice[slice];
 		holder->tid = scan.slot->tts_tid;
@@ -509,7 +527,7 @@ wf_run_walk(int slice, BlockNumber *next, int64 limit,
 		}
 		*next = block;
 		seen++;
-		read_slot(slot, slice, false, &run);
+		read_slot(slot, slice, PAYLOAD_NONE, &run);
 		if (!callback(&run, arg))
 			more = false;
 	}

@@ -17,6 +17,9 @@
 
 #define WF_FINGERPRINT_LENGTH 32
 
+/* a payload of at most so many bytes is compared faster than digested */
+#define WF_SMALL_PAYLOAD 1024
+
 typedef struct WfRun
 {
 	pg_uuid_t	run_id;
@@ -27,7 +30,8 @@ typedef struct WfRun
 	int32		priority;
 	uint8		fingerprint[WF_FINGERPRINT_LENGTH];
 	bool		has_payload;
-	Datum		payload;		/* jsonb, maybe toasted; only where asked for */
+	Datum		payload;		/* jsonb, maybe toasted; only where asked for,
+								 * else 0 */
 	bool		holds_key;		/* key_digest is set */
 	pg_uuid_t	digest;
 	char	   *key;			/* NULL: none; not terminated */
@@ -63,7 +67,8 @@ extern void wf_key_digest(int32 workflow_id, const char *key, int length,
 /*
  * Look a key up in every slice that may hold it, seeing what is uncommitted.
  * Takes no row lock, writes nothing.  invisible: found, but not for the
- * caller's snapshot (REPEATABLE READ and SERIALIZABLE).
+ * caller's snapshot (REPEATABLE READ and SERIALIZABLE).  The answer has the
+ * run's payload if that is small and stands in the row as it is.
  */
 extern WfProbe wf_run_probe_key(const pg_uuid_t *digest, WfRun *run,
 								WfHolder *holder, bool *invisible);

@@ -97,6 +97,16 @@ wf_scan_lock_row(WfScan *scan, TransactionId *by)
 }
 
 bool
+wf_scan_delete(WfScan *scan, Snapshot snapshot)
+{
+	TM_FailureData failure;
+
+	LockRelationOid(RelationGetRelid(scan->heap), RowExclusiveLock);
+	return table_tuple_delete(scan->heap, &scan->slot->tts_tid, GetCurrentCommandId(true),
+							  snapshot, InvalidSnapshot, false, &failure, false) == TM_Ok;
+}
+
+bool
 wf_scan_is_visible(WfScan *scan)
 {
 	return TransactionIdIsCurrentTransactionId(wf_slot_xmin(scan->slot)) ||
@@ -188,6 +198,36 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	heap_freetuple(tuple);
 	table_close(heap, NoLock);
 	return inserted;
+}
+
+void
+wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
+					 Oid index, const AttrNumber *columns, int ncolumns)
+{
+	Relation	heap = table_open(table, RowExclusiveLock);
+	WfIndexEntry entry = {.index = index, .nkeys = ncolumns};
+	TupleTableSlot **slots = palloc(sizeof(*slots) * nrows);
+
+	for (int i = 0; i < nrows; i++)
+	{
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsHeapTuple);
+		ExecStoreHeapTuple(rows[i], slots[i], true);
+	}
+	table_multi_insert(heap, slots, nrows, GetCurrentCommandId(true), 0, NULL);
+	for (int i = 0; i < nrows; i++)
+	{
+		for (int k = 0; k < ncolumns; k++)
+		{
+			bool		isnull;
+
+			entry.keys[k] = slot_getattr(slots[i], columns[k], &isnull);
+			Assert(!isnull);
+		}
+		insert_entry(heap, &entry, &slots[i]->tts_tid, UNIQUE_CHECK_NO);
+		ExecDropSingleTupleTableSlot(slots[i]);
+	}
+	pfree(slots);
+	table_close(heap, NoLock);
 }
 
 bool

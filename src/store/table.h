@@ -51,6 +51,9 @@ typedef enum WfRowLock
  */
 extern WfRowLock wf_scan_lock_row(WfScan *scan, TransactionId *by);
 
+/* Delete the current row of a scan; false: somebody else is at it. */
+extern bool wf_scan_delete(WfScan *scan, Snapshot snapshot);
+
 /*
  * May the caller's snapshot see the current row of a dirty scan?  Its own rows
  * it may, even those of the command that is still running.
@@ -81,6 +84,13 @@ typedef struct WfIndexEntry
  */
 extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
 							WfIndexEntry *entries, int nentries, bool arbiter);
+
+/*
+ * Insert some rows at once into a table with one index, which is not unique and
+ * has these columns of the rows.  The rows are freed.
+ */
+extern void wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
+								 Oid index, const AttrNumber *columns, int ncolumns);
 
 /*
  * Does a query or cursor of this very session read a table at the moment?

@@ -185,6 +185,21 @@ ok(poll(q{SELECT s.duplicates = d.n + s.lost_audit
 	'each duplicate is either recorded or counted as lost')
   or diag(sql(q{SELECT s.*, (SELECT count(*) FROM wf.duplicates WHERE workflow = 'w') FROM wf.stats s WHERE workflow = 'w'}));
 
+# each with its key, however long, and with the payload spelled otherwise, too
+my $long = 'l' x 500;
+sql(qq{SELECT wf_enqueue('w', '{"a": 1, "b": [2]}', '$long')});
+sql(qq{SELECT wf_enqueue('w', '{"b": [2.0], "a": 1e0}', '$long')});
+my (undef, undef, $error) = $node->psql('postgres', qq{SELECT wf_enqueue('w', '{"b": [2.5], "a": 1}', '$long')});
+like($error, qr/bound to a run with another payload/, 'a payload that differs a little is another one');
+my $recorded = q{FROM wf.duplicate d JOIN wf.workflow w ON w.id = d.workflow_id WHERE w.name = 'w'};
+ok(poll(qq{SELECT count(*) = 2 $recorded AND d.key = '$long'}), 'a long key is recorded');
+is(sql("SELECT count(*) $recorded AND d.key IS NULL"), '0', 'none is without its key');
+
+# they go when they are as old as runs may become, many at a time
+sql(q{SELECT wf_alter_workflow('w', retention => '1 ms')});
+ok(poll("SELECT NOT EXISTS (SELECT $recorded)"), 'duplicates are forgotten after the retention');
+sql(q{SELECT wf_alter_workflow('w', retention => '7 days')});
+
 # ---------------------------------------------------------------------------
 # many keys in one transaction
 # ---------------------------------------------------------------------------
