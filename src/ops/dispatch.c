@@ -41,6 +41,7 @@
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define REST_MS 60000			/* a turn at least so often, whatever happens */
 #define DRAIN_MS 10000			/* patience before a suspect runs */
+#define ALONE_MS 60000			/* after which others run beside it */
 
 /* runs for one executor, gathered in a turn */
 typedef struct Batch
@@ -57,6 +58,7 @@ static bool sweeping = false;	/* the last sweep has left something */
 static TimestampTz draining_since = 0;	/* a suspect waits for the others to
 										 * end */
 static bool suspect_running = false;
+static TimestampTz suspect_since = 0;
 static pg_uuid_t suspect;
 static XLogRecPtr turned_at = InvalidXLogRecPtr;	/* end of what was written
 													 * before the last turn */
@@ -89,7 +91,7 @@ wf_dispatch_turn(void)
 	}
 	if (pg_atomic_exchange_u32(&database->reread, 0) != 0)
 		wf_queues_forget_cursors();
-	wf_reap();
+	wake = wf_reap();
 
 	if (next_sweep <= now || wf_audit_urgent())
 		while (wf_audit_write())
@@ -99,7 +101,7 @@ wf_dispatch_turn(void)
 		sweeping = wf_expire_in_background();
 		next_sweep = TimestampTzPlusMilliseconds(now, sweeping ? 10 : wf_sweep_interval);
 	}
-	wake = wf_lease_sweep(now);
+	wake = Min(wake, wf_lease_sweep(now));
 	if (wf_dispatch)
 		wake = Min(wake, hand_over(now, told));
 	return Min(wake, next_sweep);
@@ -264,13 +266,14 @@ find_room(const WfWorkflow *workflow, List **batches, int *room)
 
 /*
  * A run that was under way in a crash runs alone, so that what crashes the
- * server again is known.  Nothing starts while it runs; before it starts the
- * others are let end, for a while.
+ * server again is known.  Nothing starts while it runs, unless it runs for
+ * long; before it starts the others are let end, for a while.
  */
 static bool
 held_back(const List *batches, TimestampTz now, int *limit)
 {
-	if (suspect_running && wf_outstanding_has(&suspect))
+	if (suspect_running && wf_outstanding_has(&suspect) &&
+		now < TimestampTzPlusMilliseconds(suspect_since, ALONE_MS))
 		return true;
 	suspect_running = false;
 	if (draining_since == 0)
@@ -301,6 +304,7 @@ keep_suspects_apart(WfQueue *queue, const WfItem *items, int n, const Batch *bat
 	{
 		suspect = items[0].run_id;
 		suspect_running = true;
+		suspect_since = now;
 		draining_since = 0;
 		keep = 1;
 	}

@@ -97,7 +97,7 @@ disarm_timeout(void)
 }
 
 bool
-wf_execute_begin(const WfItem *item)
+wf_execute_begin(const WfItem *item, bool *in_doubt)
 {
 	const WfWorkflow *workflow = wf_workflow_by_id(item->workflow_id);
 	WfEvent		last;
@@ -108,8 +108,8 @@ wf_execute_begin(const WfItem *item)
 	timed_out = false;
 	cancel_reason = NULL;
 
-	wf_event_last(&item->run_id, item->slice, NULL, &last);
-	if (workflow == NULL || workflow->dropped || last.seq != item->seq ||
+	*in_doubt = !wf_event_last_settled(&item->run_id, item->slice, &last);
+	if (workflow == NULL || workflow->dropped || last.seq != item->seq || *in_doubt ||
 		!wf_run_find(&item->run_id, NULL, true, &current_run))
 		return false;
 	current = item;
@@ -261,7 +261,7 @@ wf_execute_record_failure(const WfItem *item, const ErrorData *error)
 	wf_event_last(&item->run_id, item->slice, NULL, &last);
 	if (workflow == NULL || last.seq != item->seq)
 	{
-		wf_event_use_up_attempt(&item->run_id, item->slice, item->attempt);
+		(void) wf_event_use_up_attempt(&item->run_id, item->slice, item->attempt, true);
 		return WF_EVENT_NONE;
 	}
 	wf_event_follow(&event, &last, WF_EVENT_CANCELLED, wf_clock_now());

@@ -11,11 +11,12 @@
 
 /*
  * Load the run and its workflow, in a transaction of the caller's and for as
- * long as its memory context lives; false: it is not to be executed any more.
+ * long as its memory context lives; false: it is not to be executed any more,
+ * or, if in_doubt, not before another transaction that has it in hand has ended.
  * What SQL asks about the current run is answered until wf_execute_end, which
  * does not throw and needs no transaction.
  */
-extern bool wf_execute_begin(const WfItem *item);
+extern bool wf_execute_begin(const WfItem *item, bool *in_doubt);
 extern void wf_execute_end(void);
 
 /*

@@ -23,6 +23,7 @@
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
+#include "ops/settle.h"
 #include "ops/turn.h"
 #include "store/event_store.h"
 #include "store/reservation_store.h"
@@ -76,7 +77,7 @@ wf_reap_expect(WfExecutor *executor, ItemPointer reservation)
 	MemoryContextSwitchTo(old);
 }
 
-void
+TimestampTz
 wf_reap(void)
 {
 	List	   *done = NIL;
@@ -86,15 +87,7 @@ wf_reap(void)
 			note_progress(&wf_shared->executors[i], &done);
 	(void) wf_pool_reap(executor_ended, &done);
 	forget_reservations(done);
-}
-
-/* A run that nobody executes any more, and nothing has been written of. */
-static void
-queue_again(const WfItem *item)
-{
-	int			stream = item->source == 'e' ? WF_STREAM_EVENT(item->slice) : WF_STREAM_RUN(item->slice);
-
-	wf_notice_post(wf_database_mine(), item->workflow_id, item->run_at, (uint32) 1 << stream);
+	return wf_settle_held();
 }
 
 /* Runs that an executor is done with are not outstanding any more. */
@@ -111,7 +104,7 @@ note_progress(WfExecutor *executor, List **done)
 
 		wf_outstanding_remove(item);
 		if (item->unrecorded)
-			queue_again(item);
+			wf_settle_later(item);
 	}
 
 	while (k->expected != NIL)
@@ -139,55 +132,6 @@ forget_reservations(List *done)
 	list_free_deep(done);
 }
 
-/* Append an event to a run that nobody executes any more. */
-static void
-settle(const pg_uuid_t *run_id, int slice, const WfEvent *event)
-{
-	if (!wf_event_append(run_id, slice, event))
-		return;
-	if (event->run_at != DT_NOBEGIN)
-		wf_wakeup_queued(event->workflow_id, event->run_at, WF_STREAM_EVENT(slice));
-	wf_run_ends(run_id, event->workflow_id, event->kind);
-}
-
-/*
- * A run that an executor had begun when it ended: the attempt of the one that
- * it was at has failed, that of another in the same transaction has just come
- * to nothing.
- */
-static void
-record_lost_executor(const WfItem *item, bool was_at)
-{
-	const WfWorkflow *workflow;
-	WfEvent		last;
-	WfEvent		event;
-
-	wf_turn_begin();
-	workflow = wf_workflow_by_id(item->workflow_id);
-	wf_event_last(&item->run_id, item->slice, NULL, &last);
-	if (workflow != NULL && last.seq == item->seq)
-	{
-		wf_event_follow(&event, &last, WF_EVENT_RETRY, wf_clock_now());
-		event.workflow_id = item->workflow_id;
-		event.priority = item->priority;
-		event.attempt = item->attempt;
-		event.started_at = item->begun_at;
-		event.sqlstate = "57P01";
-		event.error = "the executor was terminated during the attempt";
-		if (was_at)
-			wf_outcome_failed(workflow, &event);
-		else
-		{
-			event.kind = WF_EVENT_RELEASED;
-			event.run_at = item->run_at;
-		}
-		settle(&item->run_id, item->slice, &event);
-	}
-	else if (workflow != NULL)
-		wf_event_use_up_attempt(&item->run_id, item->slice, item->attempt);
-	wf_turn_end();
-}
-
 /* Called for each executor that is gone, before its slot is free. */
 static void
 executor_ended(WfExecutor *executor, void *arg)
@@ -205,41 +149,16 @@ executor_ended(WfExecutor *executor, void *arg)
 
 		wf_outstanding_remove(&item);
 		if (nth < executor->begun)
-			record_lost_executor(&item, executor->busy && nth == executor->begun - 1);
-		queue_again(&item);
+		{
+			wf_turn_begin();
+			wf_settle(&item, executor->busy && nth == executor->begun - 1 ?
+					  WF_LEFT_LOST : WF_LEFT_UNDONE);
+			wf_turn_end();
+		}
+		wf_queue_again(&item);
 	}
 	*done = list_concat(*done, k->expected);
 	k->expected = NIL;
-}
-
-/*
- * A run that was reserved and has no event since.  Its attempt's number is
- * used up, since it may have begun.
- */
-static void
-recover_run(const pg_uuid_t *run_id, int32 seq, bool crashed)
-{
-	WfRun		run;
-	WfEvent		last;
-	WfEvent		event;
-
-	if (!wf_run_find(run_id, NULL, false, &run))
-		return;
-	wf_event_of_run(&run, NULL, &last);
-	if (last.seq != seq)
-	{
-		/* it may have begun before it was cancelled or rescheduled */
-		if (last.kind == WF_EVENT_CANCELLED || last.kind == WF_EVENT_REQUEUED ||
-			last.kind == WF_EVENT_RESCHEDULED)
-			wf_event_use_up_attempt(run_id, run.slice, last.attempt + 1);
-		return;
-	}
-	wf_event_follow(&event, &last, WF_EVENT_RELEASED, wf_clock_now());
-	event.attempt++;
-	event.run_at = event.at;
-	if (crashed)
-		wf_outcome_crashed(&event);
-	settle(run_id, run.slice, &event);
 }
 
 /* True: an executor that has outlived the former dispatcher is still at it. */
@@ -267,6 +186,24 @@ adopt_executors(void)
 		for (uint32 t = k->tail; t != pg_atomic_read_u32(&e->head); t++)
 			wf_outstanding_add(&e->items[t % WF_EXECUTOR_QUEUE]);
 	}
+}
+
+/* In the queue again, or a suspect. */
+static void
+recover_run(const pg_uuid_t *run_id, int32 seq, bool crashed)
+{
+	WfItem		item = {0};
+	WfRun		run;
+
+	if (!wf_run_find(run_id, NULL, false, &run))
+		return;
+	item.run_id = *run_id;
+	item.workflow_id = run.workflow_id;
+	item.run_at = run.run_at;
+	item.slice = run.slice;
+	item.source = 'e';
+	item.seq = seq;
+	wf_settle(&item, crashed ? WF_LEFT_CRASHED : WF_LEFT_STOPPED);
 }
 
 void

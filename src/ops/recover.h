@@ -13,8 +13,11 @@
 /* a batch was pushed to an executor, under this reservation */
 extern void wf_reap_expect(WfExecutor *executor, ItemPointer reservation);
 
-/* take note of finished runs, of ended executors; forget done reservations */
-extern void wf_reap(void);
+/*
+ * Take note of finished runs, of ended executors; forget done reservations.
+ * Returns when to look again, whatever happens.
+ */
+extern TimestampTz wf_reap(void);
 
 /* once, when the dispatcher starts: what a former one, or a crash, has left */
 extern void wf_recover(void);

@@ -128,6 +128,21 @@ end_transaction(MemoryContext context)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * Load a run.  If another transaction has it in hand, as to cancel it, nobody
+ * waits for that here: the dispatcher is to look at it again.
+ */
+static bool
+begin_run(int nth, const WfItem *item)
+{
+	bool		in_doubt;
+	bool		there = wf_execute_begin(item, &in_doubt);
+
+	if (in_doubt)
+		wf_seat_unrecorded(nth);
+	return there;
+}
+
 static void
 serve_alone(const WfItem *item)
 {
@@ -161,7 +176,7 @@ execute_alone(const WfItem *item)
 	bool		there;
 
 	begin_transaction(context);
-	there = wf_execute_begin(item);
+	there = begin_run(0, item);
 	if (there)
 		wf_execute_handler();
 	end_transaction(context);
@@ -253,7 +268,7 @@ execute_together(int n, WfItem *items, char *kinds)
 		(void) wf_seat_look(i, &items[i]);
 		wf_seat_begin(i);
 		MemoryContextSwitchTo(one);
-		if (wf_execute_begin(&items[i]))
+		if (begin_run(i, &items[i]))
 			kinds[i] = execute_in_savepoint(&items[i]);
 		wf_execute_end();
 		wf_seat_pause();

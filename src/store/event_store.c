@@ -161,6 +161,31 @@ wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *ev
 	wf_scan_end(&scan);
 }
 
+bool
+wf_event_last_settled(const pg_uuid_t *run_id, int slice, WfEvent *event)
+{
+	const WfRelations *r = wf_relations();
+	ScanKeyData key;
+	WfScan		scan;
+	bool		settled = true;
+
+	memset(event, 0, sizeof(*event));
+	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, &key, 1);
+	while (wf_scan_next(&scan, BackwardScanDirection))
+	{
+		if (!TransactionIdIsValid(scan.dirty.xmin))
+		{
+			read_event(&scan, event);
+			break;
+		}
+		settled = false;
+	}
+	wf_scan_end(&scan);
+	return settled;
+}
+
 static char *
 read_text(WfScan *scan, int column)
 {
@@ -339,19 +364,23 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 }
 
 /* The last event once more, with the number; a terminal one stays what it is. */
-void
-wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt)
+bool
+wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt, bool wait)
 {
 	WfEvent		event;
+	bool		done;
 
 	do
 	{
 		wf_event_last(run_id, slice, NULL, &event);
 		if (event.kind == WF_EVENT_NONE || event.attempt >= attempt)
-			return;
+			return true;
 		event.seq++;
 		event.attempt = attempt;
-	} while (!wf_event_append(run_id, slice, &event));
+		done = wait ? wf_event_append(run_id, slice, &event) :
+			wf_event_try_append(run_id, slice, &event);
+	} while (wait && !done);
+	return done;
 }
 
 void

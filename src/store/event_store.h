@@ -73,6 +73,12 @@ extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
 						  WfEvent *event);
 
 /*
+ * What is committed now; false: another transaction is writing the event that
+ * comes next.
+ */
+extern bool wf_event_last_settled(const pg_uuid_t *run_id, int slice, WfEvent *event);
+
+/*
  * The same for a run at hand; where nothing has happened, as if it were queued
  * by one.  A run that has just been carried is followed: run->slice.
  */
@@ -111,9 +117,11 @@ extern void wf_event_append_or_fail(const pg_uuid_t *run_id, int slice,
 
 /*
  * An attempt was begun that came to nothing, since the run has moved on: the
- * next one is to have another number.  No change if it has anyway.
+ * next one is to have another number.  No change if it has anyway.  False,
+ * only if not to wait: another transaction is writing the run's next event.
  */
-extern void wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt);
+extern bool wf_event_use_up_attempt(const pg_uuid_t *run_id, int slice, int32 attempt,
+									bool wait);
 
 /* Remove results and error texts of a run's events. */
 extern void wf_event_erase(const pg_uuid_t *run_id, int slice);
