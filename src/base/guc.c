@@ -29,6 +29,7 @@ int			wf_max_executors = 4;
 int			wf_executor_idle_timeout = 60 * 1000;
 int			wf_sweep_interval = 10 * 1000;
 int			wf_executor_memory_limit = 0;
+int			wf_crash_isolation_time = 60 * 1000;
 int			wf_max_running_per_role = 0;
 char	   *wf_notify_channel = NULL;
 
@@ -133,6 +134,11 @@ define_process_settings(void)
 							"0 sets no limit.",
 							&wf_executor_memory_limit, 0, 0, MAX_KILOBYTES,
 							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_workflow.crash_isolation_time",
+							"Sets how long a run that a crash of the server has interrupted runs alone.",
+							"0 lets others start beside it.",
+							&wf_crash_isolation_time, 60 * 1000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_workflow.max_running_per_role",
 							"Sets how many runs of one owner's workflows are executed at once.",
 							"0 sets no limit.",

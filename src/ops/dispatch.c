@@ -30,6 +30,7 @@
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
+#include "ops/suspects.h"
 #include "ops/turn.h"
 #include "store/installation.h"
 #include "store/relations.h"
@@ -40,8 +41,6 @@
 								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define REST_MS 60000			/* a turn at least so often, whatever happens */
-#define DRAIN_MS 10000			/* patience before a suspect runs */
-#define ALONE_MS 60000			/* after which others run beside it */
 
 /* runs for one executor, gathered in a turn */
 typedef struct Batch
@@ -55,11 +54,6 @@ typedef struct Batch
 static bool recovered = false;
 static TimestampTz next_sweep = 0;
 static bool sweeping = false;	/* the last sweep has left something */
-static TimestampTz draining_since = 0;	/* a suspect waits for the others to
-										 * end */
-static bool suspect_running = false;
-static TimestampTz suspect_since = 0;
-static pg_uuid_t suspect;
 static XLogRecPtr turned_at = InvalidXLogRecPtr;	/* end of what was written
 													 * before the last turn */
 static TimestampTz turned = 0;	/* time of the last turn */
@@ -181,6 +175,7 @@ fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
 	TimestampTz wake = DT_NOEND;
 	bool		any = true;
 
+	wf_suspects_look(now);
 	while (any)
 	{
 		any = false;
@@ -197,7 +192,7 @@ fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
 	/* what is due and found no room is looked at when an executor wakes us */
 	if (wake <= now)
 		wake = TimestampTzPlusMilliseconds(now, wf_sweep_interval);
-	return Min(wake, wf_pool_retry_at());
+	return Min(Min(wake, wf_pool_retry_at()), wf_suspects_next(now));
 }
 
 /*
@@ -264,65 +259,13 @@ find_room(const WfWorkflow *workflow, List **batches, int *room)
 	return batch != NULL && *room > 0 ? batch : NULL;
 }
 
-/*
- * A run that was under way in a crash runs alone, so that what crashes the
- * server again is known.  Nothing starts while it runs, unless it runs for
- * long; before it starts the others are let end, for a while.
- */
-static bool
-held_back(const List *batches, TimestampTz now, int *limit)
-{
-	if (suspect_running && wf_outstanding_has(&suspect) &&
-		now < TimestampTzPlusMilliseconds(suspect_since, ALONE_MS))
-		return true;
-	suspect_running = false;
-	if (draining_since == 0)
-		return false;
-
-	if (batches != NIL ||
-		(wf_outstanding_count() > 0 &&
-		 now < TimestampTzPlusMilliseconds(draining_since, DRAIN_MS)))
-		return true;
-	*limit = 1;
-	return false;
-}
-
-/* Put back what must not start together; returns how many may. */
-static int
-keep_suspects_apart(WfQueue *queue, const WfItem *items, int n, const Batch *batch,
-					bool first, TimestampTz now)
-{
-	int			keep;
-
-	for (keep = 0; keep < n && !items[keep].alone; keep++)
-		;
-	if (keep == n)
-		return n;
-
-	if (keep == 0 && first && batch->n == 0 &&
-		(wf_outstanding_count() == 0 || draining_since != 0))
-	{
-		suspect = items[0].run_id;
-		suspect_running = true;
-		suspect_since = now;
-		draining_since = 0;
-		keep = 1;
-	}
-	else if (draining_since == 0)
-		draining_since = now;
-	for (int i = keep; i < n; i++)
-		wf_cursors_put_back(queue->cursors, &items[i]);
-	queue->ready_at = now;
-	return keep;
-}
-
 /* Executors are started, and others retired, only for a run that is there. */
 static bool
 anything_due(WfQueue *queue, TimestampTz now)
 {
 	WfItem		item;
 
-	if (wf_queue_take(queue->workflow_id, queue->cursors, now, 1, wf_outstanding_has,
+	if (wf_queue_take(queue->workflow_id, queue->cursors, now, 1, wf_suspects_pass_over,
 					  &item, &queue->ready_at) == 0)
 		return false;
 	wf_cursors_put_back(queue->cursors, &item);
@@ -345,8 +288,8 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 {
 	const WfWorkflow *found = wf_workflow_by_id(queue->workflow_id);
 	WfWorkflow	workflow;
-	bool		first = *batches == NIL;
-	int			limit = MAX_BATCH;
+	bool		any = *batches != NIL;
+	int			limit = wf_suspects_limit(queue, any, now);
 	int			room;
 	int			n;
 	Batch	   *batch;
@@ -358,20 +301,27 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	}
 	if (!may_run(queue, found))
 	{
+		wf_suspects_give_up(queue);
 		queue->ready_at = DT_NOEND; /* until told, or one of them ends */
 		return false;
 	}
 	workflow = *found;
-	if (held_back(*batches, now, &limit) || !anything_due(queue, now) ||
-		(batch = find_room(&workflow, batches, &room)) == NULL)
+	if (limit == 0)
+		return false;
+	if (!anything_due(queue, now))
+	{
+		wf_suspects_give_up(queue);
+		return false;
+	}
+	if ((batch = find_room(&workflow, batches, &room)) == NULL)
 		return false;
 
 	limit = Min(limit, Min(room, MAX_BATCH - batch->n));
 	if (workflow.max_running > 0)
 		limit = Min(limit, workflow.max_running - queue->outstanding);
 	n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit,
-					  wf_outstanding_has, batch->items + batch->n, &queue->ready_at);
-	n = keep_suspects_apart(queue, batch->items + batch->n, n, batch, first, now);
+					  wf_suspects_pass_over, batch->items + batch->n, &queue->ready_at);
+	n = wf_suspects_keep_apart(queue, batch->items + batch->n, n, any, now);
 
 	/* counted from here on, so that no other batch of this turn takes them */
 	for (int i = 0; i < n; i++)

@@ -45,7 +45,8 @@ static void explain(const WfWorkflow *workflow, const char *key, int length, Ver
 static void why_queued(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last);
 static bool handler_exists(const WfWorkflow *workflow);
 static const char *describe_lease(const WfEvent *last);
-static void why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow);
+static void why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow,
+							   const WfEvent *last);
 
 /*
  * wf_explain_key(name, key): what enqueueing with this key and the payload
@@ -260,7 +261,7 @@ why_queued(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last)
 	if (!workflow->has_handler)
 		why_not_claimed(out, workflow, last);
 	else
-		why_not_dispatched(out, workflow);
+		why_not_dispatched(out, workflow, last);
 	if (tuplestore_tuple_count(out->setResult) == before)
 		put(out, "Nothing is in its way: it starts when the runs before it have, and an executor is free.");
 }
@@ -284,6 +285,40 @@ count_executing(int32 workflow_id, pg_uuid_t *one)
 		SpinLockRelease(&e->mutex);
 	}
 	return n;
+}
+
+/* The run that runs alone at the moment, since it was under way in a crash. */
+static bool
+find_solitary(pg_uuid_t *run_id)
+{
+	TimestampTz since = GetCurrentTimestamp() - wf_crash_isolation_time * INT64CONST(1000);
+	bool		found = false;
+
+	for (int i = 0; i < WF_MAX_EXECUTORS && !found; i++)
+	{
+		WfExecutor *e = &wf_shared->executors[i];
+
+		SpinLockAcquire(&e->mutex);
+		found = e->begun > 0 && e->dbid == MyDatabaseId && e->current.alone &&
+			e->current.begun_at > since;
+		if (found)
+			*run_id = e->current.run_id;
+		SpinLockRelease(&e->mutex);
+	}
+	return found;
+}
+
+/* What follows from crashes of the server. */
+static void
+why_suspects(ReturnSetInfo *out, const WfEvent *last)
+{
+	pg_uuid_t	solitary;
+
+	if (last->kind == WF_EVENT_CRASHED)
+		put(out, "It was under way in a crash of the server, so it runs alone: it starts when the runs under way have ended, or have had ten seconds for that.");
+	if (find_solitary(&solitary))
+		put(out, psprintf("Run %s was under way in a crash of the server, so it runs alone: others start when it ends, or after pg_workflow.crash_isolation_time.",
+						  DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&solitary)))));
 }
 
 static void
@@ -316,7 +351,7 @@ handler_exists(const WfWorkflow *workflow)
 }
 
 static void
-why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow)
+why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow, const WfEvent *last)
 {
 	if (!OidIsValid(workflow->owner))
 		put(out, psprintf("The owner of its workflow, role \"%s\", does not exist here; an administrator gives it another with wf_alter_workflow(owner => ...).",
@@ -332,7 +367,10 @@ why_not_dispatched(ReturnSetInfo *out, const WfWorkflow *workflow)
 	else if (wf_shared == NULL)
 		put(out, "pg_workflow is not in shared_preload_libraries, so there is no dispatcher; add it there and restart the server.");
 	else
+	{
+		why_suspects(out, last);
 		why_no_room(out, workflow);
+	}
 	if (!wf_dispatch)
 		put(out, "pg_workflow.dispatch is off.");
 	if (strcmp(GetConfigOption("default_transaction_read_only", false, false), "on") == 0)

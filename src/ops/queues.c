@@ -155,6 +155,14 @@ wf_queues_forget_cursors(void)
 }
 
 void
+wf_queues_reread_skipped(void)
+{
+	for (int i = 0; i < list_length; i++)
+		if (wf_cursors_reread_skipped(list[i]->cursors))
+			list[i]->ready_at = 0;
+}
+
+void
 wf_outstanding_add(const WfItem *item)
 {
 	if (queues == NULL)

@@ -27,6 +27,7 @@ extern TimestampTz wf_queues_next(void);	/* when one of them is to be
 											 * looked at */
 extern void wf_queues_take_notices(void);
 extern void wf_queues_forget_cursors(void);
+extern void wf_queues_reread_skipped(void); /* wf_cursors_reread_skipped */
 
 /* what has been handed over */
 extern void wf_outstanding_add(const WfItem *item);

@@ -212,8 +212,9 @@ record_left(const WfItem *item, bool crashed)
 	}
 	wf_event_follow(&event, &last, WF_EVENT_RELEASED, wf_clock_now());
 	event.attempt++;
-	event.run_at = event.at;
 	if (crashed)
 		wf_outcome_crashed(&event);
+	else
+		event.run_at = event.at;
 	return append(&run.run_id, run.slice, &event);
 }

@@ -58,7 +58,7 @@ typedef struct Reader
 	uint32		stop_at;		/* when so many in all have not counted */
 	Snapshot	snapshot;
 	TimestampTz now;
-	bool		(*skip) (const pg_uuid_t *run_id);
+	bool		(*skip) (const WfItem *item);
 	int			limit;
 	WfItem	   *items;
 	int			n;
@@ -228,7 +228,7 @@ read_priority(Reader *reader, int32 priority)
 		}
 		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]))
 		{
-			if (reader->skip == NULL || !reader->skip(&run_id))
+			if (reader->skip == NULL || !reader->skip(&reader->items[reader->n]))
 				reader->n++;
 			else if (reader->events && (stream->skipped == 0 || run_at < stream->skipped))
 				stream->skipped = run_at;
@@ -352,7 +352,7 @@ wf_cursors_reread_skipped(WfCursors *cursors)
 
 static int
 take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
-	 bool (*skip) (const pg_uuid_t *run_id), bool unchecked, uint32 most_dead,
+	 bool (*skip) (const WfItem *item), bool unchecked, uint32 most_dead,
 	 WfItem *items, TimestampTz *next_due)
 {
 	uint32		stop_at = cursors->dead + most_dead;
@@ -404,7 +404,7 @@ take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 
 int
 wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
-			  bool (*skip) (const pg_uuid_t *run_id), WfItem *items,
+			  bool (*skip) (const WfItem *item), WfItem *items,
 			  TimestampTz *next_due)
 {
 	return take(workflow_id, cursors, now, limit, skip, false, PG_UINT32_MAX, items, next_due);

@@ -26,12 +26,13 @@ extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 
 /*
  * Take up to limit due entries in the order (priority, run_at, run_id), moving
- * the cursors past them.  skip tells which are being executed already.
+ * the cursors past them.  skip tells which are to be
+ * passed over, such as those that are being executed already.
  * next_due is when there is more to look for: now if the limit was reached,
  * DT_NOEND if nothing is queued.  Runs in a transaction of the caller's.
  */
 extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
-						  int limit, bool (*skip) (const pg_uuid_t *run_id),
+						  int limit, bool (*skip) (const WfItem *item),
 						  WfItem *items, TimestampTz *next_due);
 
 /*
