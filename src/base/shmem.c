@@ -183,6 +183,7 @@ wf_database_take(Oid dbid)
 		database->evicted = 0;
 		database->next_start = 0;
 		database->failures = 0;
+		memset(database->paces, 0, sizeof(database->paces));
 		wf_leases_reset(&database->leases);
 		pg_atomic_write_u32(&database->work, 0);
 		pg_atomic_write_u32(&database->reread, 0);
@@ -222,6 +223,7 @@ wf_executor_take(Oid dbid, Oid owner)
 		executor->proc = NULL;
 		executor->since = GetCurrentTimestamp();
 		executor->attached = executor->connected = false;
+		executor->refusal[0] = '\0';
 		pg_atomic_write_u32(&executor->stop, WF_STOP_NO);
 		pg_atomic_write_u32(&executor->head, 0);
 		pg_atomic_write_u32(&executor->tail, 0);

@@ -25,6 +25,8 @@
 #define WF_MAX_EXECUTORS	64	/* executors of all databases, at once */
 #define WF_EXECUTOR_QUEUE	512 /* runs handed to one executor, a power of two */
 #define WF_NOTICES			1024	/* buckets of workflows per database */
+#define WF_PACES			32	/* owners that can't be served, per database */
+#define WF_REFUSAL			200 /* bytes kept of why a process could not start */
 
 /* One run handed to an executor. */
 typedef struct WfItem
@@ -77,6 +79,16 @@ typedef struct WfLeases
 								 * later */
 } WfLeases;
 
+/* An owner whose executors fail to start (pace.c). */
+typedef struct WfPace
+{
+	Oid			owner;			/* InvalidOid: unused */
+	int			failures;		/* in a row */
+	TimestampTz not_before;		/* by the system's clock */
+	char		refusal[WF_REFUSAL];	/* what the last one was told; may be
+										 * empty */
+} WfPace;
+
 /*
  * A database that has the extension, or is to be looked at.  A backend whose
  * commit wants a dispatcher takes a slot too; only the launcher frees them.
@@ -98,6 +110,7 @@ typedef struct WfDatabase
 								 * stay away until it is 0 */
 	TimestampTz next_start;		/* not before: restarts are paced */
 	int			failures;		/* starts that ended early, in a row */
+	WfPace		paces[WF_PACES];
 
 	/* set by anybody, cleared by the dispatcher; no lock */
 	pg_atomic_uint32 work;		/* something to look at */
@@ -132,6 +145,7 @@ typedef struct WfExecutor
 	TimestampTz since;			/* taken, then attached */
 	bool		attached;		/* has it ever attached in this generation */
 	bool		connected;		/* has it logged in */
+	char		refusal[WF_REFUSAL];	/* why not; written before it ends */
 
 	/* written by the executor, read by the dispatcher; no lock */
 	pg_atomic_uint32 average_us;	/* time per run lately, 0: not known */

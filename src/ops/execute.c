@@ -145,6 +145,16 @@ wf_execute_disarm(void)
 	QueryCancelPending = false;
 }
 
+/* A handler that has trapped its timeout has failed all the same. */
+static void
+refuse_late_end(void)
+{
+	if (timed_out)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("the attempt exceeded the workflow's timeout")));
+}
+
 void
 wf_execute_handler(void)
 {
@@ -159,6 +169,7 @@ wf_execute_handler(void)
 	CHECK_FOR_INTERRUPTS();
 	if (cancelled_self)
 		wf_execute_cancel_self(NULL);
+	refuse_late_end();
 	record_completion(isnull ? (Datum) 0 : result);
 }
 

@@ -8,10 +8,19 @@
 
 #include "datatype/timestamp.h"
 
-extern void wf_pace_failed(Oid owner);
+#include "base/shmem.h"
+
+/* An executor of this database has not come to serve its owner, or has. */
+extern void wf_pace_failed(const WfExecutor *executor);
 extern void wf_pace_started(Oid owner);
 
 /* when the next start may be tried, by wf_clock_now(); maybe in the past */
 extern TimestampTz wf_pace_next(Oid owner);
+
+/*
+ * What the owner's last executor was told, and when the next is tried; false:
+ * nothing is known against him.  For any session.
+ */
+extern bool wf_pace_refusal(Oid owner, char refusal[WF_REFUSAL], TimestampTz *next);
 
 #endif							/* WF_PACE_H */

@@ -262,7 +262,7 @@ wf_pool_reap(void (*dead) (WfExecutor *executor, void *arg), void *arg)
 		if (executor->connected)
 			wf_pace_started(executor->owner);
 		else if (pg_atomic_read_u32(&executor->stop) == WF_STOP_NO)
-			wf_pace_failed(executor->owner);
+			wf_pace_failed(executor);
 		dead(executor, arg);
 		release(i);
 		reaped++;

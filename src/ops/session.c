@@ -33,14 +33,18 @@ has_temporary_objects(void)
 	return OidIsValid(temporary);
 }
 
-/* A superuser's handler may have become somebody else. */
+/*
+ * A superuser's handler may have become somebody else, any other a role that
+ * its owner is a member of.  Neither is reset by ResetAllOptions; and a source
+ * below PGC_S_SESSION would leave alone what the handler has set.
+ */
 static void
 reset_identity(void)
 {
 	if (GetSessionUserId() != GetAuthenticatedUserId())
 		SetConfigOption("session_authorization", NULL, PGC_SUSET, PGC_S_SESSION);
 	if (OidIsValid(GetCurrentRoleId()))
-		SetConfigOption("role", "none", PGC_SUSET, PGC_S_OVERRIDE);
+		SetConfigOption("role", "none", PGC_SUSET, PGC_S_SESSION);
 }
 
 static void

@@ -12,6 +12,7 @@
 
 #include <sys/resource.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -32,6 +33,7 @@
 #define RUNS_PER_PROCESS 10000
 
 static WfExecutor *self = NULL;
+static emit_log_hook_type previous_log_hook = NULL;
 
 static void attach(const WfExecutorOrder *order);
 static void detach(int code, Datum arg);
@@ -109,6 +111,28 @@ detach(int code, Datum arg)
 	ConditionVariableBroadcast(&wf_shared->exits);
 }
 
+/* What keeps us from serving is left in the slot, for wf_why. */
+static void
+note_refusal(ErrorData *error)
+{
+	if (error->elevel >= FATAL && error->message != NULL && !self->connected)
+		strlcpy(self->refusal, error->message, WF_REFUSAL);
+	if (previous_log_hook)
+		previous_log_hook(error);
+}
+
+/* Contract: such an owner's runs wait. */
+static void
+refuse_read_only(void)
+{
+	if (!DefaultXactReadOnly)
+		return;
+	ereport(FATAL,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("default_transaction_read_only is on for an owner of workflows"),
+			 errdetail("The runs of its workflows wait.")));
+}
+
 /*
  * OID 0 would be the bootstrap superuser.  The dispatcher hears of an executor
  * that can be used, or asked to leave.
@@ -121,7 +145,10 @@ log_in(const WfExecutorOrder *order)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("executor without an owner")));
 
+	previous_log_hook = emit_log_hook;
+	emit_log_hook = note_refusal;
 	BackgroundWorkerInitializeConnectionByOid(order->dbid, order->owner, WF_LOGIN_FLAGS);
+	refuse_read_only();
 	wf_loop_pin_role();
 	if (!wf_synchronous_commit)
 		SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
