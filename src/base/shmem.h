@@ -168,7 +168,8 @@ typedef struct WfExecutor
 	int			begun;			/* entries from tail on whose runs have begun;
 								 * their transaction has not ended */
 	bool		busy;			/* current is the last of these, and under way */
-	bool		cancel;			/* it has been interrupted by wf_cancel */
+	bool		cancel;			/* it has been interrupted by wf_cancel ... */
+	TimestampTz cancelled_at;	/* ... at that time, or ended since */
 	WfItem		current;
 } WfExecutor;
 

@@ -255,7 +255,7 @@ find_room(const WfWorkflow *workflow, List **batches, int *room)
 		*room = wanted(executor, batch->n, workflow->batch);
 	}
 	else if (batch == NULL && !wf_pool_owner_has_enough(owner))
-		(void) wf_pool_retire_idle(owner);
+		(void) wf_pool_retire_idle(owner, !wf_pool_owner_has_any(owner));
 	return batch != NULL && *room > 0 ? batch : NULL;
 }
 

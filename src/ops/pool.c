@@ -26,8 +26,11 @@
 #include "base/guc.h"
 #include "ops/pace.h"
 #include "ops/pool.h"
+#include "store/workflow_store.h"
 
 #define START_LIMIT		(60 * USECS_PER_SEC)	/* to attach */
+#define SLOW			(100 * INT64CONST(1000))	/* a run that others
+													 * should not wait behind */
 #define RETRY_SHORTAGE	USECS_PER_SEC
 #define SILENCE			(600 * USECS_PER_SEC)	/* between two complaints */
 
@@ -59,6 +62,56 @@ queue_length(WfExecutor *executor)
 		pg_atomic_read_u32(&executor->tail);
 }
 
+/*
+ * Since when has it been at one run?  DT_NOEND: it is at none.  Entries behind
+ * that are not looked at until the run is over, or its executor has ended.
+ */
+static TimestampTz
+busy_since(WfExecutor *executor)
+{
+	TimestampTz since = DT_NOEND;
+
+	SpinLockAcquire(&executor->mutex);
+	if (executor->busy)
+		since = executor->current.begun_at;
+	SpinLockRelease(&executor->mutex);
+	return since;
+}
+
+static bool
+is_slow(WfExecutor *executor, TimestampTz now)
+{
+	TimestampTz since = busy_since(executor);
+
+	return since != DT_NOEND && now - since >= SLOW;
+}
+
+TimestampTz
+wf_pool_take_back(WfExecutor *executor, TimestampTz now, uint32 *kept)
+{
+	TimestampTz slow_at = now + SLOW;
+
+	*kept = pg_atomic_read_u32(&executor->head);
+	if (queue_length(executor) <= 1 || executor->pid == 0)
+		return DT_NOEND;
+
+	SpinLockAcquire(&executor->mutex);
+	if (executor->busy)
+	{
+		uint32		behind = pg_atomic_read_u32(&executor->tail) + executor->begun;
+
+		slow_at = behind == *kept ? DT_NOEND : executor->current.begun_at + SLOW;
+		if (slow_at <= now)
+		{
+			*kept = behind;
+			pg_atomic_write_u32(&executor->head, behind);
+			slow_at = DT_NOEND;
+		}
+	}
+	SpinLockRelease(&executor->mutex);
+	return slow_at;
+}
+
 /* Take over what an earlier dispatcher of this database has left. */
 static void
 adopt(void)
@@ -84,6 +137,7 @@ WfExecutor *
 wf_pool_find(Oid owner)
 {
 	WfExecutor *best = NULL;
+	TimestampTz now = wf_clock_now();
 
 	adopt();
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
@@ -93,7 +147,7 @@ wf_pool_find(Oid owner)
 
 		if (executor->owner != owner || (executor->attached && executor->pid == 0) ||
 			pg_atomic_read_u32(&executor->stop) != WF_STOP_NO ||
-			wf_pool_room(executor) == 0)
+			wf_pool_room(executor) == 0 || is_slow(executor, now))
 			continue;
 		if (best == NULL || queue_length(executor) < queue_length(best))
 			best = executor;
@@ -102,9 +156,51 @@ wf_pool_find(Oid owner)
 	return best;
 }
 
+/* Does more than one role have workflows with handlers here? */
+static bool
+several_owners(void)
+{
+	static uint64 epoch = 0;
+	static bool several = false;
+	Oid			first = InvalidOid;
+	int32	   *ids;
+	int			n;
+
+	if (epoch == wf_workflow_epoch())
+		return several;
+	n = wf_workflow_ids(&ids);
+	epoch = wf_workflow_epoch();
+	several = false;
+	for (int i = 0; i < n && !several; i++)
+	{
+		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
+
+		if (workflow == NULL || workflow->dropped || !workflow->has_handler ||
+			!OidIsValid(workflow->owner))
+			continue;
+		several = OidIsValid(first) && workflow->owner != first;
+		first = workflow->owner;
+	}
+	return several;
+}
+
+/*
+ * Handlers that do not end may take all places but one, so that other owners
+ * have their turn.
+ */
+static bool
+has_share(Oid owner)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nmembers; i++)
+		n += members[i].executor->owner == owner ? 1 : 0;
+	return n >= Max(wf_max_executors - 1, 1) && several_owners();
+}
+
 /* An executor is at one run, so that their number bounds that of runs. */
-bool
-wf_pool_owner_has_enough(Oid owner)
+static bool
+is_at_limit(Oid owner)
 {
 	int			n = 0;
 
@@ -116,6 +212,22 @@ wf_pool_owner_has_enough(Oid owner)
 			n++;
 	LWLockRelease(wf_shared->lock);
 	return n >= wf_max_running_per_role;
+}
+
+bool
+wf_pool_owner_has_enough(Oid owner)
+{
+	return is_at_limit(owner) || has_share(owner);
+}
+
+bool
+wf_pool_owner_has_any(Oid owner)
+{
+	for (int i = 0; i < nmembers; i++)
+		if (members[i].executor->owner == owner &&
+			pg_atomic_read_u32(&members[i].executor->stop) == WF_STOP_NO)
+			return true;
+	return false;
 }
 
 WfExecutor *
@@ -131,9 +243,9 @@ wf_pool_start(Oid owner)
 		wf_pool_retry_by(wf_pace_next(owner));
 		return NULL;
 	}
-	if (nmembers >= Min(wf_max_executors, WF_MAX_EXECUTORS))
+	if (nmembers >= Min(wf_max_executors, WF_MAX_EXECUTORS) || has_share(owner))
 		return NULL;
-	if (wf_pool_owner_has_enough(owner))
+	if (is_at_limit(owner))
 	{
 		/* those of another database do not wake us when they go */
 		wf_pool_retry_by(wf_clock_now() + RETRY_SHORTAGE);

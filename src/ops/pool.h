@@ -2,8 +2,8 @@
  * pool.h
  *		The executors of this database, as its dispatcher deals with them.
  *
- * Only the dispatcher starts, fills and reaps; wf_pool_cancel and
- * wf_pool_terminate are for everybody.
+ * Only the dispatcher starts, fills and reaps; wf_pool_cancel is for
+ * everybody.
  *-------------------------------------------------------------------------
  */
 #ifndef WF_POOL_H
@@ -23,7 +23,10 @@ typedef struct WfExecutorOrder
 /* in an executor: its own slot; elsewhere NULL */
 extern WfExecutor *wf_pool_self;
 
-/* the least loaded executor of an owner that has room; NULL: none */
+/*
+ * The least loaded executor of an owner that has room, and is not at a run
+ * that takes long; NULL: none.
+ */
 extern WfExecutor *wf_pool_find(Oid owner);
 
 /*
@@ -32,8 +35,14 @@ extern WfExecutor *wf_pool_find(Oid owner);
  */
 extern WfExecutor *wf_pool_start(Oid owner);
 
-/* Has the owner as many, in all databases, as max_running_per_role allows? */
+/*
+ * Has the owner as many, in all databases, as max_running_per_role allows, or
+ * in this one all but the last, where there are other owners?
+ */
 extern bool wf_pool_owner_has_enough(Oid owner);
+
+/* Is there any executor of the owner's that stays? */
+extern bool wf_pool_owner_has_any(Oid owner);
 
 /*
  * When to ask again for what has been refused since this was last called;
@@ -45,10 +54,10 @@ extern void wf_pool_retry_by(TimestampTz time);
 /*
  * Ask an executor of another owner to leave, so that owners share in turns: an
  * idle one, of another database too where the server is short of processes;
- * or else the one that has served longest, once it is through its queue.
- * False: none has had its turn yet.
+ * or else, if also_busy, the one that has served longest, once it is through
+ * its queue.  False: there is none, or none has had its turn yet.
  */
-extern bool wf_pool_retire_idle(Oid other_than_owner);
+extern bool wf_pool_retire_idle(Oid other_than_owner, bool also_busy);
 
 /*
  * Call back for each executor that is gone, before its slot is freed.  What
@@ -62,6 +71,13 @@ extern int	wf_pool_room(WfExecutor *executor);
 extern void wf_pool_push(WfExecutor *executor, const WfItem *item);
 extern void wf_pool_kick(WfExecutor *executor);
 
+/*
+ * Take back what waits behind a run that takes long: entries from *kept to the
+ * former head are the executor's no more.  Returns
+ * when to ask again, whatever happens.
+ */
+extern TimestampTz wf_pool_take_back(WfExecutor *executor, TimestampTz now, uint32 *kept);
+
 /* runs that are queued or under way in executors of this database */
 extern int	wf_pool_under_way(void);
 
@@ -69,10 +85,15 @@ extern int	wf_pool_under_way(void);
 extern void wf_pool_stop_all(void);
 
 /*
- * Interrupt a run, if an executor is at it now: by an error that the run may
- * trap, or by ending the executor.  Neither throws.
+ * Interrupt a run, if an executor is at it now, by an error that the run may
+ * trap.  Does not throw.
  */
 extern void wf_pool_cancel(const pg_uuid_t *run_id);
-extern void wf_pool_terminate(const pg_uuid_t *run_id);
+
+/*
+ * If an executor's run has gone on for long after it was interrupted, end the
+ * process.  Returns when to ask again.
+ */
+extern TimestampTz wf_pool_end_cancelled(WfExecutor *executor);
 
 #endif							/* WF_POOL_H */

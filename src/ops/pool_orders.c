@@ -14,21 +14,22 @@
 
 #include "base/clock.h"
 #include "ops/pool.h"
+#include "ops/seat.h"
 
 #define TURN	(100 * INT64CONST(1000))	/* of an owner, where others wait */
+#define GRACE	(5 * USECS_PER_SEC) /* after a cancel that is trapped */
 
 static WfExecutor *find_idle(Oid other_than_owner);
 static WfExecutor *find_longest(Oid other_than_owner);
-static void signal_run(const pg_uuid_t *run_id, int signal, bool cancel);
 
 bool
-wf_pool_retire_idle(Oid other_than_owner)
+wf_pool_retire_idle(Oid other_than_owner, bool also_busy)
 {
 	WfExecutor *executor;
 
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	executor = find_idle(other_than_owner);
-	if (executor == NULL)
+	if (executor == NULL && also_busy)
 		executor = find_longest(other_than_owner);
 	if (executor != NULL)
 		wf_executor_stop(executor, WF_STOP_WHEN_EMPTY);
@@ -111,26 +112,16 @@ wf_pool_stop_all(void)
 	LWLockRelease(wf_shared->lock);
 }
 
-void
-wf_pool_cancel(const pg_uuid_t *run_id)
-{
-	signal_run(run_id, SIGINT, true);
-}
-
-void
-wf_pool_terminate(const pg_uuid_t *run_id)
-{
-	signal_run(run_id, SIGTERM, false);
-}
-
 /*
  * The lock keeps the pid that of the executor, the mutex keeps the run its
  * current one: the signal is sent under both, for it must not meet the next
  * run.  Sending it is one system call that does not wait.
  */
-static void
-signal_run(const pg_uuid_t *run_id, int signal, bool cancel)
+void
+wf_pool_cancel(const pg_uuid_t *run_id)
 {
+	TimestampTz now = GetCurrentTimestamp();
+
 	if (wf_shared == NULL)
 		return;
 
@@ -138,17 +129,45 @@ signal_run(const pg_uuid_t *run_id, int signal, bool cancel)
 	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
 	{
 		WfExecutor *executor = &wf_shared->executors[i];
+		bool		found;
 
 		if (executor->dbid != MyDatabaseId || executor->pid == 0)
 			continue;
 		SpinLockAcquire(&executor->mutex);
-		if (executor->busy &&
-			memcmp(&executor->current.run_id, run_id, sizeof(pg_uuid_t)) == 0)
+		found = executor->busy &&
+			memcmp(&executor->current.run_id, run_id, sizeof(pg_uuid_t)) == 0;
+		if (found)
 		{
-			executor->cancel |= cancel;
-			(void) kill(executor->pid, signal);
+			executor->cancel = true;
+			executor->cancelled_at = now;
+			(void) kill(executor->pid, SIGINT);
 		}
 		SpinLockRelease(&executor->mutex);
+		if (found)
+			wf_seat_wake_dispatcher(executor);
 	}
 	LWLockRelease(wf_shared->lock);
+}
+
+TimestampTz
+wf_pool_end_cancelled(WfExecutor *executor)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end_at = DT_NOEND;
+
+	LWLockAcquire(wf_shared->lock, LW_SHARED);
+	SpinLockAcquire(&executor->mutex);
+	if (executor->busy && executor->cancel && executor->pid != 0)
+	{
+		end_at = executor->cancelled_at + GRACE;
+		if (end_at <= now)
+		{
+			(void) kill(executor->pid, SIGTERM);
+			executor->cancelled_at = now;
+			end_at = now + GRACE;
+		}
+	}
+	SpinLockRelease(&executor->mutex);
+	LWLockRelease(wf_shared->lock);
+	return end_at;
 }

@@ -48,6 +48,7 @@ static Known known[WF_MAX_EXECUTORS];
 
 static void note_progress(WfExecutor *executor, List **done);
 static void executor_ended(WfExecutor *executor, void *arg);
+static TimestampTz take_back_what_waits(WfExecutor *executor, TimestampTz now);
 static void forget_reservations(List *done);
 
 static Known *
@@ -81,13 +82,22 @@ TimestampTz
 wf_reap(void)
 {
 	List	   *done = NIL;
+	TimestampTz again = DT_NOEND;
+	TimestampTz now = wf_clock_now();
 
 	for (int i = 0; i < WF_MAX_EXECUTORS; i++)
-		if (wf_shared->executors[i].dbid == MyDatabaseId)
-			note_progress(&wf_shared->executors[i], &done);
+	{
+		WfExecutor *executor = &wf_shared->executors[i];
+
+		if (executor->dbid != MyDatabaseId)
+			continue;
+		note_progress(executor, &done);
+		again = Min(again, take_back_what_waits(executor, now));
+		again = Min(again, wf_pool_end_cancelled(executor));
+	}
 	(void) wf_pool_reap(executor_ended, &done);
 	forget_reservations(done);
-	return wf_settle_held();
+	return Min(again, wf_settle_held());
 }
 
 /* Runs that an executor is done with are not outstanding any more. */
@@ -130,6 +140,37 @@ forget_reservations(List *done)
 		wf_reservation_delete(&((Expected *) lfirst(lc))->tid);
 	wf_turn_end();
 	list_free_deep(done);
+}
+
+/*
+ * Runs behind one that takes long are taken back, for another executor, or
+ * for later.  Their reservation ends with those that stay.  Returns when there
+ * will be something to take back, if it goes on like this.
+ */
+static TimestampTz
+take_back_what_waits(WfExecutor *executor, TimestampTz now)
+{
+	Known	   *k = known_of(executor);
+	uint32		head = pg_atomic_read_u32(&executor->head);
+	uint32		kept;
+	TimestampTz slow_at = wf_pool_take_back(executor, now, &kept);
+	ListCell   *lc;
+
+	for (uint32 i = kept; i != head; i++)
+	{
+		WfItem	   *item = &executor->items[i % WF_EXECUTOR_QUEUE];
+
+		wf_outstanding_remove(item);
+		wf_queue_again(item);
+	}
+	foreach(lc, k->expected)
+	{
+		Expected   *expected = lfirst(lc);
+
+		if ((int32) (expected->until - kept) > 0)
+			expected->until = kept;
+	}
+	return slow_at;
 }
 
 /* Called for each executor that is gone, before its slot is free. */

@@ -38,7 +38,7 @@ static void serve_alone(const WfItem *item);
 static char execute_alone(const WfItem *item);
 static void try_to_record(const WfItem *item, const ErrorData *error);
 static bool serve_together(int n);
-static void execute_together(int n, WfItem *items, char *kinds);
+static int	execute_together(int n, WfItem *items, char *kinds);
 static char execute_in_savepoint(const WfItem *item);
 static void make_attempt(void);
 static ErrorData *catch_error(MemoryContext context);
@@ -229,10 +229,11 @@ serve_together(int n)
 	WfItem	   *items = palloc(sizeof(WfItem) * n);
 	char	   *kinds = palloc0(n);
 	ErrorData  *volatile error = NULL;
+	volatile int begun = 0;
 
 	PG_TRY();
 	{
-		execute_together(n, items, kinds);
+		begun = execute_together(n, items, kinds);
 	}
 	PG_CATCH();
 	{
@@ -249,23 +250,24 @@ serve_together(int n)
 				(errmsg_internal("%d runs could not share a transaction: %s", n, error->message)));
 		return false;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < begun; i++)
 		wf_run_ended(&items[i].run_id, items[i].workflow_id, kinds[i]);
-	wf_seat_done(n);
+	wf_seat_done(begun);
 	return true;
 }
 
-static void
+/* Returns how many have begun: the others may be taken back meanwhile. */
+static int
 execute_together(int n, WfItem *items, char *kinds)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext one = AllocSetContextCreate(context, "pg_workflow run of a batch",
 											  ALLOCSET_SMALL_SIZES);
+	int			i;
 
 	begin_transaction(context);
-	for (int i = 0; i < n; i++)
+	for (i = 0; i < n && wf_seat_look(i, &items[i]); i++)
 	{
-		(void) wf_seat_look(i, &items[i]);
 		wf_seat_begin(i);
 		MemoryContextSwitchTo(one);
 		if (begin_run(i, &items[i]))
@@ -279,6 +281,7 @@ execute_together(int n, WfItem *items, char *kinds)
 	}
 	wf_execute_deferred();
 	end_transaction(context);
+	return i;
 }
 
 static char
