@@ -20,6 +20,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/portal.h"
+#include "utils/snapmgr.h"
 
 #include "ops/session.h"
 
@@ -82,7 +83,9 @@ wf_session_reset(void)
 	if (has_temporary_objects())
 	{
 		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
 		ResetTempTableNamespace();
+		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}
 }
