@@ -24,6 +24,7 @@ class Bench:
     def __init__(self, options):
         self.quick = options.quick
         self.scale = options.scale
+        self.many = 10_000_000 if options.full else 100_000 if self.quick else 1_000_000   # keys, runs of P10 to P13
         self.seconds = options.seconds or (1 if self.quick else 5)
         self.repeats = options.repeats or (3 if self.quick else 7)
         self.server = Server(options.work, os.environ["PG_CONFIG"])
@@ -144,7 +145,7 @@ def conditions(bench, options, begin):
         ("machine", machine()),
         ("load average", f"{options.load:.1f} before, {load_now[0]:.1f} at the end (clients and server share the machine)"),
         ("each measurement", f"{bench.seconds} s, {bench.repeats} repetitions, pgbench -M prepared over a Unix socket"),
-        ("scale of the large scenarios", f"{bench.scale:g} of their bars'"),
+        ("scale of the large scenarios", f"{bench.scale:g} of their bars'; {bench.many:,} keys or runs in P10 to P13"),
         ("run", "bench/run " + " ".join(options.arguments)),
     ]
 
@@ -154,6 +155,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", required=True)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--instructions", action="store_true")
     parser.add_argument("--scale", type=float, default=0.01)
     parser.add_argument("--seconds", type=float)
@@ -171,6 +173,8 @@ def main():
     try:
         bench.server.start()
         scenarios = load(options.names)
+        if options.quick and not options.names:
+            scenarios = [s for s in scenarios if not getattr(s, "LONG", False)]
         if options.instructions:
             count_instructions(bench, scenarios)
             scenarios = []

@@ -157,6 +157,17 @@ should_turn(const WfRing *ring, TimestampTz now)
 		 now - ring->opened_at[ring->current] >= longest_retention() / TURN_SHARE);
 }
 
+/* With other definitions more may be over than there was. */
+static void
+look_again_if_changed(void)
+{
+	static uint64 seen = 0;
+
+	if (seen != wf_workflow_epoch())
+		memset(look_again, 0, sizeof(look_again));
+	seen = wf_workflow_epoch();
+}
+
 /* The oldest sealed slice that is worth a look. */
 static int
 next_slice(const WfRing *ring, TimestampTz now)
@@ -224,6 +235,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 	const WfRing *ring = wf_ring();
 	TimestampTz now = wf_clock_now();
 
+	look_again_if_changed();
 	if (ring->opened_at[ring->current] == 0 && wf_run_blocks(ring->current) > 0)
 		wf_ring_note_opening(now);
 	if (should_turn(ring, now) && wf_ring_turn(now, patient))
