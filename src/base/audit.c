@@ -14,6 +14,7 @@
 #include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/timestamp.h"
 
 #include "base/audit.h"
 #include "base/guc.h"
@@ -34,8 +35,10 @@ typedef struct Ring
 } Ring;
 
 static Ring *ring = NULL;
-static HTAB *counters = NULL;	/* entries are added under WfShared.lock,
-								 * never removed; their fields are atomic */
+static HTAB *counters = NULL;	/* entries are added and removed under
+								 * WfShared.lock; their fields are atomic */
+static Oid	extension = InvalidOid; /* this database's */
+static long places_kept = 0;	/* of counters, when some were last given back */
 
 static HASHCTL
 counters_layout(void)
@@ -71,26 +74,40 @@ wf_audit_shmem_init(void)
 							 WF_AUDIT_WORKFLOWS, &ctl, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 }
 
-/* Counters of a workflow, made at first use; NULL: no place is left. */
+void
+wf_audit_set_extension(Oid of)
+{
+	extension = of;
+}
+
+/*
+ * Counters of a workflow, made at first use; NULL: no place is left.  A place
+ * that was given back does not have the key that is remembered any more.
+ */
 static WfCounters *
-counters_of(Oid dbid, int32 workflow_id)
+counters_of(Oid dbid, Oid of, int32 workflow_id)
 {
 	static WfCounters *last = NULL;
+	static TimestampTz full_at = 0;
 	WfCounters	key;
 	WfCounters *c;
 	bool		found;
 
 	if (counters == NULL || !OidIsValid(dbid))
 		return NULL;
-	if (last != NULL && last->workflow_id == workflow_id && last->dbid == dbid)
+	if (last != NULL && last->workflow_id == workflow_id && last->extension == of &&
+		last->dbid == dbid)
 		return last;
 
 	memset(&key, 0, offsetof(WfCounters, counts));
 	key.dbid = dbid;
+	key.extension = of;
 	key.workflow_id = workflow_id;
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	c = hash_search(counters, &key, HASH_FIND, NULL);
 	LWLockRelease(wf_shared->lock);
+	if (c == NULL && full_at != 0 && GetCurrentTimestamp() - full_at < USECS_PER_SEC)
+		return NULL;
 	if (c == NULL)
 	{
 		LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
@@ -108,6 +125,7 @@ counters_of(Oid dbid, int32 workflow_id)
 			pg_atomic_init_u64(&c->unfinished, 0);
 		}
 		LWLockRelease(wf_shared->lock);
+		full_at = c == NULL ? GetCurrentTimestamp() : 0;
 	}
 	last = c;
 	return c;
@@ -116,7 +134,7 @@ counters_of(Oid dbid, int32 workflow_id)
 void
 wf_count(int32 workflow_id, WfCount what, uint64 n)
 {
-	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+	WfCounters *c = counters_of(MyDatabaseId, extension, workflow_id);
 
 	if (c == NULL)
 		return;
@@ -130,7 +148,7 @@ wf_count(int32 workflow_id, WfCount what, uint64 n)
 void
 wf_count_reopened(int32 workflow_id)
 {
-	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+	WfCounters *c = counters_of(MyDatabaseId, extension, workflow_id);
 
 	if (c != NULL)
 		pg_atomic_fetch_add_u64(&c->unfinished, 1);
@@ -143,7 +161,7 @@ wf_count_reopened(int32 workflow_id)
 int64
 wf_count_unfinished(int32 workflow_id, int64 (*count) (int32 workflow_id))
 {
-	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+	WfCounters *c = counters_of(MyDatabaseId, extension, workflow_id);
 
 	if (c == NULL)
 		return count(workflow_id);
@@ -160,7 +178,7 @@ wf_count_unfinished(int32 workflow_id, int64 (*count) (int32 workflow_id))
 void
 wf_count_latency(int32 workflow_id, int64 us)
 {
-	WfCounters *c = counters_of(MyDatabaseId, workflow_id);
+	WfCounters *c = counters_of(MyDatabaseId, extension, workflow_id);
 	int			bucket = us < 1 ? 0 : (int) (log2((double) us) * 4);
 
 	if (c != NULL)
@@ -210,9 +228,10 @@ note_loss(const WfAuditEntry *entry)
 	WfCounters *c;
 
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
-	lost = wf_database_find(entry->dbid) != NULL;
+	lost = wf_database_find(entry->dbid) != NULL &&
+		(entry->dbid != MyDatabaseId || entry->extension == extension);
 	LWLockRelease(wf_shared->lock);
-	if (lost && (c = counters_of(entry->dbid, entry->workflow_id)) != NULL)
+	if (lost && (c = counters_of(entry->dbid, entry->extension, entry->workflow_id)) != NULL)
 		pg_atomic_fetch_add_u64(&c->counts[WF_COUNT_LOST_AUDIT], 1);
 }
 
@@ -222,8 +241,9 @@ wf_audit_urgent(void)
 	WfDatabase *database = wf_database_mine();
 
 	return database != NULL && ring != NULL &&
-		pg_atomic_read_u64(&ring->last) - pg_atomic_read_u64(&database->audit_written) >=
-		WF_AUDIT_RING / 8;
+		(pg_atomic_read_u64(&ring->last) - pg_atomic_read_u64(&database->audit_written) >=
+		 WF_AUDIT_RING / 8 ||
+		 hash_get_num_entries(counters) - places_kept >= WF_AUDIT_WORKFLOWS / 8);
 }
 
 void
@@ -243,6 +263,7 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 		return;
 
 	entry.dbid = MyDatabaseId;
+	entry.extension = extension;
 	entry.workflow_id = workflow_id;
 	entry.at = at;
 	entry.run_id = *run_id;
@@ -277,6 +298,12 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 		wf_wake_dispatcher();
 }
 
+static bool
+is_mine(const WfAuditEntry *entry)
+{
+	return entry->dbid == MyDatabaseId && entry->extension == extension;
+}
+
 int
 wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool take)
 {
@@ -294,14 +321,14 @@ wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool take)
 
 		SpinLockAcquire(&slot->mutex);
 		entries[n] = slot->entry;
-		if (take && entries[n].number == *after + 1 && entries[n].dbid == MyDatabaseId)
+		if (take && entries[n].number == *after + 1 && is_mine(&entries[n]))
 			slot->taken = true;
 		SpinLockRelease(&slot->mutex);
 
 		/* not there yet: its writer is a few instructions away */
 		if (entries[n].number < *after + 1)
 			break;
-		if (entries[n].number == *after + 1 && entries[n].dbid == MyDatabaseId)
+		if (entries[n].number == *after + 1 && is_mine(&entries[n]))
 			n++;
 	}
 	return n;
@@ -320,8 +347,42 @@ wf_counters_mine(WfCounters ***found)
 	LWLockAcquire(wf_shared->lock, LW_SHARED);
 	hash_seq_init(&seq, counters);
 	while ((c = hash_seq_search(&seq)) != NULL)
-		if (c->dbid == MyDatabaseId)
+		if (c->dbid == MyDatabaseId && c->extension == extension)
 			(*found)[n++] = c;
 	LWLockRelease(wf_shared->lock);
 	return n;
+}
+
+static bool
+is_written(const WfCounters *c)
+{
+	for (int i = 0; i < WF_COUNTS; i++)
+		if (pg_atomic_read_u64((pg_atomic_uint64 *) &c->counts[i]) != c->written[i])
+			return false;
+	return true;
+}
+
+static void
+forget(WfCounters *c)
+{
+	(void) hash_search(counters, c, HASH_REMOVE, NULL);
+	memset(c, 0, offsetof(WfCounters, counts));
+}
+
+void
+wf_counters_forget(WfCounters **gone, int n)
+{
+	HASH_SEQ_STATUS seq;
+	WfCounters *c;
+
+	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < n; i++)
+		if (is_written(gone[i]))
+			forget(gone[i]);
+	hash_seq_init(&seq, counters);
+	while ((c = hash_seq_search(&seq)) != NULL)
+		if (c->dbid == MyDatabaseId && c->extension != extension)
+			forget(c);
+	places_kept = hash_get_num_entries(counters);
+	LWLockRelease(wf_shared->lock);
 }

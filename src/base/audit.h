@@ -46,6 +46,7 @@ typedef struct WfAuditEntry
 {
 	uint64		number;			/* from 1; 0: never written */
 	Oid			dbid;
+	Oid			extension;		/* whose numbers of workflows these are */
 	int32		workflow_id;	/* negative: of a role's tasks */
 	TimestampTz at;
 	pg_uuid_t	run_id;			/* or the digest of a task */
@@ -59,7 +60,8 @@ typedef struct WfAuditEntry
 
 typedef struct WfCounters
 {
-	Oid			dbid;			/* hash key: these two */
+	Oid			dbid;			/* hash key: these three */
+	Oid			extension;
 	int32		workflow_id;
 	pg_atomic_uint64 counts[WF_COUNTS]; /* since the server started */
 	uint64		written[WF_COUNTS]; /* of these, by the dispatcher alone */
@@ -99,8 +101,20 @@ extern int	wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool ta
 /* Has so much gathered that it should be written soon? */
 extern bool wf_audit_urgent(void);
 
+/*
+ * The extension that this database has: what was counted or recorded for one
+ * that was dropped is nobody's.
+ */
+extern void wf_audit_set_extension(Oid extension);
+
 /* This database's counters: copies of the pointers; NULL without shared memory. */
 extern int	wf_counters_mine(WfCounters ***counters);
+
+/*
+ * Give back places: of these, which are of workflows that are gone, what has
+ * been written; and of extensions that this database had before.
+ */
+extern void wf_counters_forget(WfCounters **gone, int n);
 
 /* microseconds below which a share of the starts were; -1: none yet */
 extern int64 wf_latency_quantile(WfCounters *counters, double share);

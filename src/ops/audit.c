@@ -69,6 +69,25 @@ wf_audit_idle(void)
 		!anything(counters, ncounters, NULL, 0);
 }
 
+/* Counters of workflows that are gone, in a transaction. */
+static int
+find_gone(WfCounters **counters, int n, WfCounters **gone)
+{
+	int			ngone = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		const WfWorkflow *workflow;
+
+		if (counters[i]->workflow_id < 0)
+			continue;
+		workflow = wf_workflow_by_id(counters[i]->workflow_id);
+		if (workflow == NULL || workflow->dropped)
+			gone[ngone++] = counters[i];
+	}
+	return ngone;
+}
+
 bool
 wf_audit_write(void)
 {
@@ -79,6 +98,8 @@ wf_audit_write(void)
 	int			nentries = wf_audit_read(&after, entries, STEP_ENTRIES, true);
 	int			ncounters = wf_counters_mine(&counters);
 	uint64		(*counts)[WF_COUNTS] = palloc(sizeof(*counts) * Max(ncounters, 1));
+	WfCounters **gone = palloc(sizeof(*gone) * Max(ncounters, 1));
+	int			ngone;
 
 	if (!anything(counters, ncounters, entries, nentries))
 	{
@@ -96,6 +117,7 @@ wf_audit_write(void)
 	for (int i = 0; i < ncounters; i++)
 		if (unwritten(counters[i], counts[i]))
 			wf_counter_add(counters[i]->workflow_id, counts[i]);
+	ngone = find_gone(counters, ncounters, gone);
 	wf_turn_end();
 
 	/* a crash in between would count twice: but that empties the memory too */
@@ -103,6 +125,7 @@ wf_audit_write(void)
 	for (int i = 0; i < ncounters; i++)
 		for (int j = 0; j < WF_COUNTS; j++)
 			counters[i]->written[j] += counts[i][j];
+	wf_counters_forget(gone, ngone);
 	return nentries == STEP_ENTRIES;
 }
 

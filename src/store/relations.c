@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/audit.h"
 #include "store/relations.h"
 
 static WfRelations relations;
@@ -74,6 +75,7 @@ wf_relations_if_any(void)
 		return NULL;			/* CREATE EXTENSION is at work */
 
 	relations = fresh;
+	wf_audit_set_extension(fresh.extension);
 	relations_valid = true;
 	epoch++;
 	return &relations;

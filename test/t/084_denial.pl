@@ -290,6 +290,13 @@ ok(poll(sprintf("SELECT ($listed) = 100000", 'alices manual')), 'listed, or coun
 is(as('bob', sprintf("SELECT ($listed) >= 10", 'bobs manual')), 't', 'bob\'s ten are, too');
 bob_works('after a flood of duplicates');
 
+# There are 4,096 places for counters; those of workflows that are gone are given
+# back, so that nobody uses them up.
+as('alice', q{DO $$ BEGIN FOR i IN 1..2200 LOOP PERFORM wf_create_workflow('w' || i), wf_enqueue('w' || i), wf_drop_workflow('w' || i, true); COMMIT; END LOOP; END $$}) for 1 .. 2;
+ok(poll(q{SELECT count(*) < 2200 FROM wf.unwritten_counters()}), 'counters of dropped workflows are forgotten');
+as('bob', q{SELECT wf_create_workflow('counted'), wf_enqueue('counted', '1', 'k'), wf_enqueue('counted', '1', 'k')});
+is(as('bob', q{SELECT enqueued, duplicates FROM wf.stats WHERE workflow = 'counted'}), '1|1', 'and others are counted');
+
 # --- handlers -------------------------------------------------------------------
 
 # a workflow of alice's with a handler of this body

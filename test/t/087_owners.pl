@@ -122,6 +122,18 @@ $bobs = as('robert', q{SELECT wf_enqueue('bobs')});
 ok(ends($bobs, 'completed'), 'and his runs are executed');
 $gate->quit;
 
+# --- made again: numbers of workflows begin anew, and nothing is inherited by them ---
+
+sql('DROP EXTENSION pg_workflow; CREATE EXTENSION pg_workflow');
+sql(q{SELECT wf_create_workflow('first', max_queued => 5); SELECT count(wf_enqueue('first', '1', 'k' || i)) FROM generate_series(1, 5) i; SELECT wf_enqueue('first', '1', 'k1')});
+is(try(q{SELECT wf_enqueue('first', '1', 'k6')}), '54000', 'the limit of a workflow is reached');
+sql('DROP EXTENSION pg_workflow; CREATE EXTENSION pg_workflow');
+sql(q{SELECT wf_create_workflow('first', max_queued => 5)});
+is(sql(q{SELECT count(wf_enqueue('first', '1', 'k' || i)) FROM generate_series(1, 5) i}), '5', 'extension made again: the limit counts from nothing');
+is(sql(q{SELECT enqueued, duplicates, queued FROM wf.stats}), '5|0|5', 'so do the counters');
+is(sql(q{SELECT count(*) FROM wf.duplicates}), '0', 'and no duplicate is listed');
+is(sql(q{SELECT wf_enqueue('first', '1', 'k1') IS NOT NULL; SELECT count(*) FROM wf.duplicates}), "t\n1", 'but those of now');
+
 # --- the extension's owner ---------------------------------------------------------
 
 sql('DROP EXTENSION pg_workflow; CREATE ROLE installer SUPERUSER LOGIN');
