@@ -35,6 +35,9 @@ typedef struct WfCursors
 								 * none */
 		WfPosition	positions[WF_POSITIONS];
 		int			oldest;		/* position to be given up next */
+		bool		floored;	/* all of these priorities and below has been
+								 * taken, and nothing in them is due later */
+		int32		floor;
 	}			streams[WF_STREAMS];
 	uint32		dead;			/* entries met that did not count any more */
 } WfCursors;

@@ -63,6 +63,8 @@ typedef struct Reader
 	WfItem	   *items;
 	int			n;
 	TimestampTz next_due;
+	bool		later;			/* the priority at hand has something that is
+								 * due later */
 } Reader;
 
 static void
@@ -211,6 +213,7 @@ read_priority(Reader *reader, int32 priority)
 	ScanKeyData after[2];
 	WfScan		scan;
 
+	reader->later = false;
 	begin_entries(reader, priority, &from, after, &scan);
 	while (reader->n < reader->limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
@@ -224,6 +227,7 @@ read_priority(Reader *reader, int32 priority)
 		if (run_at > reader->now)
 		{
 			reader->next_due = Min(reader->next_due, run_at);
+			reader->later = true;
 			break;
 		}
 		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]))
@@ -242,12 +246,17 @@ read_priority(Reader *reader, int32 priority)
 	return reader->n < reader->limit && reader->cursors->dead != reader->stop_at;
 }
 
-/* Read a stream, priority by priority. */
+/*
+ * Read a stream, priority by priority.  However many there are, those that
+ * have nothing left are not looked at again: the floor is raised past them.
+ */
 static void
 read_stream(Reader *reader)
 {
-	int32		priority = 0;
-	bool		first = true;
+	struct WfStream *stream = reader->stream;
+	int32		priority = stream->floor;
+	bool		first = !stream->floored;
+	bool		raising = true;
 
 	while (next_priority(reader, first, priority, &priority))
 	{
@@ -257,8 +266,26 @@ read_stream(Reader *reader)
 			reader->next_due = 0;	/* another reader's now may be earlier */
 			break;
 		}
+		raising = raising && !reader->later;
+		if (raising)
+		{
+			stream->floored = true;
+			stream->floor = priority;
+		}
 	}
-	reader->stream->idle_until = reader->next_due;
+	stream->idle_until = reader->next_due;
+}
+
+/* From a priority on the stream is to be read again. */
+static void
+lower_floor(struct WfStream *stream, int32 priority)
+{
+	if (!stream->floored || priority > stream->floor)
+		return;
+	if (priority == PG_INT32_MIN)
+		stream->floored = false;
+	else
+		stream->floor = priority - 1;
 }
 
 int
@@ -291,6 +318,7 @@ wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
 												WF_STREAM_RUN(item->slice)];
 
 	stream->idle_until = 0;
+	lower_floor(stream, item->priority);
 	for (int i = 0; i < WF_POSITIONS; i++)
 	{
 		WfPosition *position = &stream->positions[i];
@@ -316,6 +344,7 @@ wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
 		if ((streams & ((uint32) 1 << s)) == 0)
 			continue;
 		stream->idle_until = 0;
+		stream->floored = false;
 		for (int i = 0; i < WF_POSITIONS; i++)
 		{
 			WfPosition *position = &stream->positions[i];

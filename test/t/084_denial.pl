@@ -443,6 +443,16 @@ is(as('bob', q{SELECT wf_create_workflow('fresh', max_running => 1); SELECT wf_e
 is(as('bob', q{SELECT wf_enqueue('bobs manual', priority => -1) \gset
 	SELECT run_id = :'wf_enqueue' FROM wf_claim('{alices manual,bobs manual}')}), 't', 'and before the flood, if he says so, where he works for both');
 
+# A flood of priorities, too: those that have been through are not read again, in
+# claims (where the reads can be counted) as in the dispatcher.
+is(as('alice', q{SELECT wf_create_workflow('priorities');
+	SELECT count(wf_enqueue('priorities', priority => i)) FROM generate_series(1, 3000) i;
+	BEGIN;
+	DO $$ BEGIN FOR i IN 1..60 LOOP PERFORM count(*) FROM wf_claim('{priorities}', 50); END LOOP; END $$;
+	SELECT sum(pg_stat_get_xact_numscans(oid)) < 30000 FROM pg_class WHERE relnamespace = 'wf'::regnamespace AND relname ~ '^run_[0-9]_queue$';
+	COMMIT;
+	SELECT count(*), bool_and(state = 'running') FROM wf.runs WHERE workflow = 'priorities'}), "\n3000\nt\n3000|t", 'thousands of priorities: each is read a few times');
+
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP:/, 'nobody stumbled');
 $node->stop;
 done_testing();
