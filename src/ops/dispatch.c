@@ -48,7 +48,7 @@ typedef struct Batch
 	WfExecutor *executor;
 	int			n;
 	WfItem		items[MAX_BATCH];
-	ItemPointerData tid;
+	WfReservationKey key;
 } Batch;
 
 static bool recovered = false;
@@ -129,7 +129,8 @@ hand_over(TimestampTz now, bool told)
 	int			nqueues;
 
 	/* idle is idle: a transaction only if there may be something */
-	if (!told && wf_queues_next() > now)
+	if (!told && wf_queues_next() > now &&
+		pg_atomic_read_u32(&wf_database_mine()->any_notice) == 0)
 		return wf_queues_next();
 
 	wf_turn_begin();
@@ -143,7 +144,7 @@ hand_over(TimestampTz now, bool told)
 
 		if (batch->n > 0)
 			wf_reservation_insert(batch->executor - wf_shared->executors,
-								  batch->items, batch->n, &batch->tid);
+								  batch->items, batch->n, &batch->key);
 	}
 	if (batches != NIL)
 		ForceSyncCommit();
@@ -159,7 +160,7 @@ hand_over(TimestampTz now, bool told)
 			continue;
 		for (int i = 0; i < batch->n; i++)
 			wf_pool_push(batch->executor, &batch->items[i]);
-		wf_reap_expect(batch->executor, &batch->tid);
+		wf_reap_expect(batch->executor, &batch->key);
 		wf_pool_kick(batch->executor);
 	}
 	return wake;

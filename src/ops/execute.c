@@ -24,6 +24,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
+#include "utils/resowner.h"
+#include "utils/resowner.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -96,24 +98,59 @@ disarm_timeout(void)
 		disable_timeout(timeout_id, false);
 }
 
-bool
-wf_execute_begin(const WfItem *item, bool *in_doubt)
+/*
+ * Read the run and its workflow, as long as it is still to be executed.  The
+ * payload has to be whole afterwards: nothing keeps its table as it is.
+ */
+static bool
+find_run(const WfItem *item, bool *in_doubt)
 {
 	const WfWorkflow *workflow = wf_workflow_by_id(item->workflow_id);
 	WfEvent		last;
 
+	*in_doubt = !wf_event_last_settled(&item->run_id, item->slice, &last);
+	if (workflow == NULL || workflow->dropped || last.seq != item->seq || *in_doubt ||
+		!wf_run_find(&item->run_id, NULL, true, &current_run))
+		return false;
+	current_workflow = *workflow;
+	if (current_run.has_payload)
+		current_run.payload = PointerGetDatum(PG_DETOAST_DATUM(current_run.payload));
+	return true;
+}
+
+/*
+ * The same, with all locks given back: a handler may take long, and what a
+ * DBA does to our tables is not to wait for it.
+ */
+static bool
+find_run_unlocked(const WfItem *item, bool *in_doubt)
+{
+	ResourceOwner outer = CurrentResourceOwner;
+	ResourceOwner owner = ResourceOwnerCreate(outer, "pg_workflow run");
+	bool		found;
+
+	CurrentResourceOwner = owner;
+	found = find_run(item, in_doubt);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, true, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, true, false);
+	CurrentResourceOwner = outer;
+	ResourceOwnerDelete(owner);
+	return found;
+}
+
+bool
+wf_execute_begin(const WfItem *item, bool *in_doubt)
+{
 	current_start = GetCurrentTimestamp();
 	current_context = CurrentMemoryContext;
 	cancelled_self = false;
 	timed_out = false;
 	cancel_reason = NULL;
 
-	*in_doubt = !wf_event_last_settled(&item->run_id, item->slice, &last);
-	if (workflow == NULL || workflow->dropped || last.seq != item->seq || *in_doubt ||
-		!wf_run_find(&item->run_id, NULL, true, &current_run))
+	if (!find_run_unlocked(item, in_doubt))
 		return false;
 	current = item;
-	current_workflow = *workflow;
 	report_activity();
 	wf_count_latency(item->workflow_id,
 					 current_start - Max(item->run_at, current_run.enqueued_at));

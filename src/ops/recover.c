@@ -33,7 +33,7 @@
 typedef struct Expected
 {
 	uint32		until;
-	ItemPointerData tid;
+	WfReservationKey key;
 } Expected;
 
 /* what this dispatcher knows of each executor's slot */
@@ -66,14 +66,14 @@ known_of(WfExecutor *executor)
 }
 
 void
-wf_reap_expect(WfExecutor *executor, ItemPointer reservation)
+wf_reap_expect(WfExecutor *executor, const WfReservationKey *reservation)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Known	   *k = known_of(executor);
 	Expected   *expected = palloc(sizeof(Expected));
 
 	expected->until = pg_atomic_read_u32(&executor->head);
-	expected->tid = *reservation;
+	expected->key = *reservation;
 	k->expected = lappend(k->expected, expected);
 	MemoryContextSwitchTo(old);
 }
@@ -137,7 +137,7 @@ forget_reservations(List *done)
 		return;
 	wf_turn_begin();
 	foreach(lc, done)
-		wf_reservation_delete(&((Expected *) lfirst(lc))->tid);
+		wf_reservation_delete(&((Expected *) lfirst(lc))->key);
 	wf_turn_end();
 	list_free_deep(done);
 }
@@ -261,16 +261,16 @@ wf_recover(void)
 	for (int i = 0; i < n; i++)
 	{
 		WfReservation *r = &reservations[i];
-		bool		crashed = !wf_shared->clean_start && r->reserved_at < wf_shared->started;
+		bool		crashed = !wf_shared->clean_start && r->key.reserved_at < wf_shared->started;
 
 		if (r->executor >= 0 && r->executor < WF_MAX_EXECUTORS && adopted(r))
 		{
-			wf_reap_expect(&wf_shared->executors[r->executor], &r->tid);
+			wf_reap_expect(&wf_shared->executors[r->executor], &r->key);
 			continue;
 		}
 		for (int j = 0; j < r->n; j++)
 			recover_run(&r->run_ids[j], r->seqs[j], crashed);
-		wf_reservation_delete(&r->tid);
+		wf_reservation_delete(&r->key);
 	}
 	ForceSyncCommit();
 	wf_turn_end();

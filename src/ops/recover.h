@@ -6,12 +6,12 @@
 #ifndef WF_RECOVER_H
 #define WF_RECOVER_H
 
-#include "storage/itemptr.h"
+#include "store/reservation_store.h"
 
 #include "base/shmem.h"
 
 /* a batch was pushed to an executor, under this reservation */
-extern void wf_reap_expect(WfExecutor *executor, ItemPointer reservation);
+extern void wf_reap_expect(WfExecutor *executor, const WfReservationKey *reservation);
 
 /*
  * Take note of finished runs, of ended executors; forget done reservations.

@@ -31,7 +31,7 @@ typedef struct Held
 {
 	WfItem		item;
 	WfLeft		how;
-	ItemPointerData tid;		/* of its reservation, invalid: none */
+	WfReservationKey key;		/* of its reservation; tid invalid: none */
 } Held;
 
 static List *held = NIL;
@@ -69,7 +69,7 @@ hold(const WfItem *item, WfLeft how, bool reserve)
 	MemoryContextSwitchTo(old);
 
 	if (reserve)
-		wf_reservation_insert(-1, item, 1, &h->tid);
+		wf_reservation_insert(-1, item, 1, &h->key);
 	wf_outstanding_add(item);
 }
 
@@ -92,8 +92,8 @@ wf_settle_held(void)
 
 		if (!settle(&h->item, h->how))
 			continue;
-		if (ItemPointerIsValid(&h->tid))
-			wf_reservation_delete(&h->tid);
+		if (ItemPointerIsValid(&h->key.tid))
+			wf_reservation_delete(&h->key);
 		wf_outstanding_remove(&h->item);
 		wf_queue_again(&h->item);
 		held = foreach_delete_current(held, lc);

@@ -18,17 +18,28 @@ static WfStatement insert_reservation = {
 	.sql =
 	"INSERT INTO wf.reservation (reserved_at, executor, run_ids, seqs) "
 	"VALUES (pg_catalog.clock_timestamp(), $1, $2, $3) "
-	"RETURNING ctid",
+	"RETURNING ctid, reserved_at",
 	.nargs = 3,
 	.argtypes = (const Oid[]) {INT4OID, UUIDARRAYOID, INT4ARRAYOID},
 	.expect = SPI_OK_INSERT_RETURNING,
 };
 
+/* by its place ... */
 static WfStatement delete_reservation = {
 	.purpose = "forget a reservation",
-	.sql = "DELETE FROM wf.reservation WHERE ctid OPERATOR(pg_catalog.=) $1",
+	.sql = "DELETE FROM wf.reservation WHERE ctid OPERATOR(pg_catalog.=) $1 "
+	"AND reserved_at OPERATOR(pg_catalog.=) $2",
+	.nargs = 2,
+	.argtypes = (const Oid[]) {TIDOID, TIMESTAMPTZOID},
+	.expect = SPI_OK_DELETE,
+};
+
+/* ... or, after a VACUUM FULL, by its time */
+static WfStatement delete_moved_reservation = {
+	.purpose = "forget a reservation that was moved",
+	.sql = "DELETE FROM wf.reservation WHERE reserved_at OPERATOR(pg_catalog.=) $1",
 	.nargs = 1,
-	.argtypes = (const Oid[]) {TIDOID},
+	.argtypes = (const Oid[]) {TIMESTAMPTZOID},
 	.expect = SPI_OK_DELETE,
 };
 
@@ -38,13 +49,21 @@ static WfStatement all_reservations = {
 	.expect = SPI_OK_SELECT,
 };
 
+static void
+read_key(HeapTuple tuple, TupleDesc desc, int tid, int reserved_at, WfReservationKey *key)
+{
+	bool		isnull;
+
+	key->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, tid, &isnull));
+	key->reserved_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, reserved_at, &isnull));
+}
+
 void
-wf_reservation_insert(int executor, const WfItem *items, int n, ItemPointer tid)
+wf_reservation_insert(int executor, const WfItem *items, int n, WfReservationKey *key)
 {
 	Datum	   *ids = palloc(sizeof(Datum) * n);
 	Datum	   *seqs = palloc(sizeof(Datum) * n);
 	Datum		values[3];
-	bool		isnull;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -58,18 +77,18 @@ wf_reservation_insert(int executor, const WfItem *items, int n, ItemPointer tid)
 	wf_spi_begin();
 	if (wf_spi_run(&insert_reservation, values, NULL, 0) != 1)
 		elog(ERROR, "reservation was not stored");
-	*tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(SPI_tuptable->vals[0],
-														SPI_tuptable->tupdesc, 1, &isnull));
+	read_key(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 2, key);
 	wf_spi_end();
 }
 
 void
-wf_reservation_delete(ItemPointer tid)
+wf_reservation_delete(const WfReservationKey *key)
 {
-	Datum		values[1] = {PointerGetDatum(tid)};
+	Datum		values[2] = {PointerGetDatum(&key->tid), TimestampTzGetDatum(key->reserved_at)};
 
 	wf_spi_begin();
-	(void) wf_spi_run(&delete_reservation, values, NULL, 0);
+	if (wf_spi_run(&delete_reservation, values, NULL, 0) == 0)
+		(void) wf_spi_run(&delete_moved_reservation, &values[1], NULL, 0);
 	wf_spi_end();
 }
 
@@ -82,9 +101,8 @@ read_reservation(HeapTuple tuple, TupleDesc desc, MemoryContext context, WfReser
 	int			nseqs;
 	bool		isnull;
 
-	r->tid = *(ItemPointer) DatumGetPointer(SPI_getbinval(tuple, desc, 1, &isnull));
+	read_key(tuple, desc, 1, 3, &r->key);
 	r->executor = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull));
-	r->reserved_at = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 3, &isnull));
 	deconstruct_array(DatumGetArrayTypePCopy(SPI_getbinval(tuple, desc, 4, &isnull)),
 					  UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &ids, NULL, &r->n);
 	deconstruct_array(DatumGetArrayTypePCopy(SPI_getbinval(tuple, desc, 5, &isnull)),

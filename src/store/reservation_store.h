@@ -10,19 +10,25 @@
 
 #include "base/shmem.h"
 
-typedef struct WfReservation
+/* Which row: where it was, and its time in case that it has been moved. */
+typedef struct WfReservationKey
 {
 	ItemPointerData tid;
-	int			executor;
 	TimestampTz reserved_at;
+} WfReservationKey;
+
+typedef struct WfReservation
+{
+	WfReservationKey key;
+	int			executor;
 	int			n;
 	pg_uuid_t  *run_ids;
 	int32	   *seqs;
 } WfReservation;
 
 extern void wf_reservation_insert(int executor, const WfItem *items, int n,
-								  ItemPointer tid);
-extern void wf_reservation_delete(ItemPointer tid);
+								  WfReservationKey *key);
+extern void wf_reservation_delete(const WfReservationKey *key);
 
 /* all of them, palloc'ed; for the dispatcher's start */
 extern int	wf_reservation_all(WfReservation **reservations);
