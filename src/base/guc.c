@@ -12,6 +12,7 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -30,6 +31,7 @@ int			wf_executor_idle_timeout = 60 * 1000;
 int			wf_sweep_interval = 10 * 1000;
 int			wf_executor_memory_limit = 0;
 int			wf_crash_isolation_time = 60 * 1000;
+int			wf_key_filter_memory = 16 * 1024;
 int			wf_max_running_per_role = 0;
 char	   *wf_notify_channel = NULL;
 
@@ -144,6 +146,14 @@ define_process_settings(void)
 							"0 sets no limit.",
 							&wf_max_running_per_role, 0, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	/* a later session could not define it, and has no use for it */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("pg_workflow.key_filter_memory",
+								"Sets the shared memory that tells which keys older slices do not have.",
+								"About 1.3 bytes for each key of all databases are of use; 0 has every key looked up in every slice.",
+								&wf_key_filter_memory, 16 * 1024, 0, 1024 * 1024,
+								PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 static bool

@@ -18,6 +18,7 @@
 
 #include "base/audit.h"
 #include "base/claim_queue.h"
+#include "base/key_filter.h"
 #include "base/shmem.h"
 #include "base/waiters.h"
 
@@ -52,6 +53,7 @@ request_memory(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(WfShared)));
 	RequestAddinShmemSpace(wf_audit_shmem_size());
 	RequestAddinShmemSpace(wf_waiters_shmem_size());
+	RequestAddinShmemSpace(wf_key_filter_shmem_size());
 	wf_claim_queue_shmem_request();
 	RequestNamedLWLockTranche(WF_EXTENSION, 1);
 }
@@ -70,6 +72,7 @@ start_memory(void)
 		initialize();
 	wf_audit_shmem_init();
 	wf_waiters_shmem_init();
+	wf_key_filter_shmem_init();
 	wf_claim_queue_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -25,6 +25,7 @@
 #include "ops/turn.h"
 #include "store/audit_store.h"
 #include "store/clock_store.h"
+#include "store/filter_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
@@ -281,7 +282,7 @@ wf_expire_in_background(void)
 	if (!XactReadOnly)
 	{
 		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
-			(wf_duplicate_purge(duplicate_is_over) > 0);
+			(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
 		wf_clock_save();
 	}
 	wf_turn_end();

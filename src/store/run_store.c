@@ -27,6 +27,7 @@
 
 #include "base/digest.h"
 #include "base/uuid7.h"
+#include "store/filter_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
@@ -126,12 +127,15 @@ WfProbe
 wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 				 bool *invisible)
 {
-	const WfRing *ring = RecoveryInProgress() ? wf_ring() : wf_ring_for_write();
+	bool		for_write = !RecoveryInProgress();
+	const WfRing *ring = for_write ? wf_ring_for_write() : wf_ring();
 	bool		in_doubt = false;
 
 	*invisible = false;
 	wf_ring_foreach(ring, slice)
 	{
+		if (for_write && wf_slice_excludes_key(ring, slice, digest))
+			continue;
 		if (probe_slice(slice, digest, run, holder, &in_doubt, invisible))
 			return WF_PROBE_FOUND;
 	}

@@ -42,6 +42,118 @@ is(sql(q{SELECT run_id, created, state, result FROM wf_submit('kept', '{"secret"
 isnt($node->psql('postgres', q{SELECT wf_enqueue('kept', '2', 'k1')}), 0, 'also against another payload');
 is(sql(q{SELECT created FROM wf_submit('gone', '2', 'g1')}), 't', 'those of runs that are gone are free');
 
+# ---------------------------------------------------------------------------
+# filters: a new key is not looked up in slices that cannot have it, and a key
+# that one has is found, whatever has happened to slice and server
+# ---------------------------------------------------------------------------
+sql(q{
+	SELECT wf_create_workflow('f', key_ttl => '1 year', on_failed => 'new');
+	SELECT wf_create_workflow('g', retention => '0', key_ttl => '0');
+});
+
+sub enqueue_keys
+{
+	my ($workflow, $prefix, $n) = @_;
+	return sql("SELECT count(*) FILTER (WHERE created) FROM wf_enqueue_many('$workflow',
+		array(SELECT '1'::jsonb FROM generate_series(1, $n)), array(SELECT '$prefix' || i FROM generate_series(1, $n) i))");
+}
+
+# The slice that is sealed now, after some keys have come there.
+sub fill_and_seal
+{
+	my ($workflow, $prefix, $n, $then) = @_;
+	enqueue_keys($workflow, $prefix, $n);
+	sql($then) if $then;
+	my $slice = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
+	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $slice"), "slice $slice is written to no more");
+	return $slice;
+}
+
+# How often a new session, with so many new keys, looks into the index of a slice's keys.
+my $fresh = 0;
+
+sub lookups
+{
+	my ($slice, $n) = @_;
+	my $count = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'run_${slice}_key'";
+	my $flush = 'SELECT pg_stat_force_next_flush()';
+	my $before = sql($count);
+	$fresh++;
+	sql("SELECT count(wf_enqueue('f', '1', 'fresh-$fresh-' || i)) FROM generate_series(1, $n) i; $flush");
+	return sql($count) - $before;
+}
+
+# Until the filter of a slice is there: then few of 200 new keys are looked up.
+sub wait_for_filter
+{
+	my ($slice) = @_;
+	for (1 .. 600)
+	{
+		return 1 if lookups($slice, 200) < 60;
+		select(undef, undef, undef, 0.1);
+	}
+	return 0;
+}
+
+# 30,000: it takes several turns to read them
+my $sealed = fill_and_seal('f', 'old-', 30_000);
+ok(wait_for_filter($sealed), 'new keys are not looked up in it');
+is(enqueue_keys('f', 'old-', 30_000), 0, 'each of its keys is found there all the same');
+
+# keys only disappear from a sealed slice: what takes one over, gives it back or frees it
+my $first = sql(q{SELECT wf_find('f', 'old-1')});
+sql("SELECT wf_cancel('$first')");
+my $taken = sql(q{SELECT wf_enqueue('f', '2', 'old-1', on_conflict => 'force')});
+isnt($taken, $first, 'a key of it can be taken over');
+is(sql(q{SELECT wf_enqueue('f', '2', 'old-1')}), $taken, 'its new run is found, in the current slice');
+sql(qq{SELECT wf_cancel('$taken'); SELECT wf_forget('f', 'old-1')});
+is(sql("SELECT wf_retry('$first')"), 't', 'the old run is queued again');
+is(sql(q{SELECT wf_enqueue('f', '1', 'old-1')}), $first, 'with its key, in the current slice');
+my $replaced = sql(q{SELECT wf_enqueue('f', '5', 'old-2', on_conflict => 'replace')});
+is(sql(q{SELECT wf_enqueue('f', '5', 'old-2')}), $replaced, 'a run of it can be replaced, and keeps its key');
+is(sql("BEGIN; SELECT wf_enqueue('f', '5', 'old-3', on_conflict => 'force') IS NOT NULL; ROLLBACK; SELECT created FROM wf_submit('f', '1', 'old-3')"), "t\nf",
+	'one that was taken over and rolled back is still there');
+
+# a restart, a crash: the filter is made anew; before that, keys are found without it
+for my $how ('fast', 'immediate')
+{
+	$node->stop($how);
+	$node->start;
+	is(sql(q{SELECT count(*) FILTER (WHERE created) FROM generate_series(4, 203) i, wf_submit('f', '1', 'old-' || i)}), 0, "after a stop ($how) its keys are found");
+	ok(wait_for_filter($sealed), 'and it gets a filter again');
+	is(sql(q{SELECT count(*) FILTER (WHERE created) FROM generate_series(4, 203) i, wf_submit('f', '1', 'old-' || i)}), 0, 'they are still found');
+}
+
+# rows taken out and put back by hand, as a restore of data does
+sql(qq{
+	CREATE TABLE aside AS SELECT * FROM wf.run_$sealed;
+	TRUNCATE wf.run_$sealed;
+});
+is(sql(q{SELECT created FROM wf_submit('f', '1', 'old-300')}), 't', 'a slice truncated by hand has no keys');
+sql(qq{SELECT wf_forget('f', 'old-300', force => true); INSERT INTO wf.run_$sealed SELECT * FROM aside});
+is(sql(q{SELECT count(*) FILTER (WHERE created) FROM generate_series(301, 500) i, wf_submit('f', '1', 'old-' || i)}), 0, 'one that was filled again by hand has them');
+
+# a slice that goes all the way round has another filter then
+sql(q{SELECT wf_cancel_all('gone')});
+sql(q{SELECT wf_drop_workflow('f', force => true); SELECT wf_create_workflow('f', key_ttl => '1 year')});
+ok(poll(q{SELECT count(*) = 0 FROM wf.slice WHERE state = 'sealed'}), 'the slices of a dropped workflow are emptied');
+my $round = fill_and_seal('f', 'first-', 2000);
+ok(wait_for_filter($round), 'a slice gets its filter');
+sql(q{SELECT wf_drop_workflow('f', force => true); SELECT wf_create_workflow('f', key_ttl => '1 year')});
+ok(poll("SELECT state = 'empty' FROM wf.slice WHERE slice = $round"), 'and is emptied');
+for my $n (1 .. 8)
+{
+	last if sql(q{SELECT slice FROM wf.slice WHERE state = 'current'}) == $round;
+	my $next = fill_and_seal('g', "g-$n-", 50, q{SELECT wf_cancel_all('g')});
+	ok(poll("SELECT state = 'empty' FROM wf.slice WHERE slice = $next"), 'one further');
+}
+is(fill_and_seal('f', 'second-', 2000), $round, 'the same slice is sealed again');
+is(enqueue_keys('f', 'second-', 2000), 0, 'its keys of now are found at once');
+ok(wait_for_filter($round), 'it gets a filter again');
+is(enqueue_keys('f', 'second-', 2000), 0, 'and they are found with it');
+
 # a clock that is set back while the server is down: the same as one that was ahead
 sql(q{SELECT wf_cancel(wf_enqueue('brief', '1', 'b'))});
 is(sql(q{SELECT wf_find('brief', 'b') IS NOT NULL}), 't', 'a key that has half an hour');
@@ -53,6 +165,7 @@ is(sql(q{SELECT wf_find('brief', 'b') IS NULL, (SELECT count(*) FROM wf.keys WHE
 is(sql(q{SELECT created FROM wf_submit('brief', '2', 'b')}), 't', 'so it is free');
 is(sql(q{SELECT enqueued_at > now() + interval '50 minutes' FROM wf.runs WHERE workflow = 'brief' AND state = 'queued'}), 't',
 	'what happens now is after that');
+
 
 $node->stop;
 done_testing();
