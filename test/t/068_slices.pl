@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -153,6 +154,36 @@ is(fill_and_seal('f', 'second-', 2000), $round, 'the same slice is sealed again'
 is(enqueue_keys('f', 'second-', 2000), 0, 'its keys of now are found at once');
 ok(wait_for_filter($round), 'it gets a filter again');
 is(enqueue_keys('f', 'second-', 2000), 0, 'and they are found with it');
+
+# many at the same keys while the ring turns and filters come: none is given out twice
+sql(q{SELECT wf_create_workflow('crowd', key_ttl => '1 year'); CREATE TABLE made (key integer, run_id uuid)});
+my $script = "$PostgreSQL::Test::Utils::tmp_check/crowd.sql";
+append_to_file($script, <<'END');
+\set key random(1, 12000)
+\set way random(1, 10)
+BEGIN;
+INSERT INTO made SELECT :key, s.run_id FROM wf_submit('crowd', '1', :key::text) s WHERE s.created;
+\if :way = 1
+ROLLBACK;
+\else
+COMMIT;
+\endif
+END
+my $crowd = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-t', 4000, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
+	'>', \my $out, '2>', \my $err);
+for (1 .. 3)
+{
+	my $slice = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
+	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	ok(poll("SELECT slice <> $slice FROM wf.slice WHERE state = 'current'"), "the ring turns away from $slice");
+}
+$crowd->finish;
+unlike($err, qr/error|aborted/i, 'they are all served');
+is(sql(q{SELECT count(*) - count(DISTINCT key) FROM made}), 0, 'no key was given to two runs');
+is(sql(q{SELECT count(*) FROM made m FULL JOIN (SELECT run_id FROM wf.runs WHERE workflow = 'crowd') r USING (run_id) WHERE m.key IS NULL OR r.run_id IS NULL}), 0,
+	'and the runs are those');
+cmp_ok(sql(q{SELECT count(DISTINCT r.tableoid) FROM wf.run r JOIN made USING (run_id)}), '>=', 2, 'they are in several slices');
 
 # a clock that is set back while the server is down: the same as one that was ahead
 sql(q{SELECT wf_cancel(wf_enqueue('brief', '1', 'b'))});
