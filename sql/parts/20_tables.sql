@@ -141,7 +141,7 @@ CREATE TABLE wf.event (
 );
 COMMENT ON TABLE wf.event IS 'what happened to runs; the rows are in the slices event_0 to event_7';
 COMMENT ON COLUMN wf.event.kind IS
-'s started, h heartbeat, c completed, f failed, x cancelled, r to be retried, l lease lost, b released, k ended by a server crash, q queued again, d rescheduled';
+'s started, h heartbeat, c completed, f failed, x cancelled, r to be retried, l lease lost, b released, k ended by a server crash, q queued again, d rescheduled, m moved to another slice';
 COMMENT ON COLUMN wf.event.tries IS 'attempts that count against max_attempts, this one included';
 COMMENT ON COLUMN wf.event.crashes IS 'attempts that a crash of the server has ended';
 COMMENT ON COLUMN wf.event.run_at IS 'not NULL: the run is queued again, due at this time';

@@ -5,8 +5,9 @@
  * Only cleaning: whether a run is purged or a key expired is decided when it
  * is looked at.  A sealed slice is walked in bounded steps; if all its runs
  * are over it is truncated, and if a few are not, these are carried to the
- * current slice first.  A run that is not terminal is never moved: its slice
- * waits for it.
+ * current slice first.  Of those that are not terminal only the dispatcher
+ * moves any, and of these only what is queued and not handed over: a slice
+ * waits for what somebody is at.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,9 +19,11 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/wakeup.h"
 #include "ops/enqueue.h"
 #include "ops/expire.h"
 #include "ops/lease.h"
+#include "ops/queues.h"
 #include "ops/task_expire.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
@@ -36,8 +39,13 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define STEP_RUNS 2000			/* looked at in a step of the background */
 #define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs ... */
 #define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
-#define CARRY_SHARE 5			/* up to a fifth of a slice's runs are carried */
-#define AGAIN_MS 60000			/* a slice that is not over is looked at again */
+#define CARRY_SHARE 5			/* up to a fifth of a slice's runs are
+								 * carried, */
+#define CARRY_FEW 1000			/* or so many where the others have had their
+								 * time */
+#define AGAIN_MS 60000			/* a slice that is not over is looked at
+								 * again, at the soonest, ... */
+#define REST_FACTOR 20			/* ... and after so many times what it took */
 
 /* How far the walk through a slice has come. */
 typedef struct Walk
@@ -47,14 +55,16 @@ typedef struct Walk
 	BlockNumber next;
 	int64		over;			/* runs that are over, and keys with them */
 	int64		runs_over;
-	int64		kept;			/* terminal, but not over */
-	bool		unfinished;		/* met one that is not terminal */
+	int64		kept;			/* not over, and may be carried */
+	bool		unfinished;		/* met one that may not */
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
-	TimestampTz now;
+	TimestampTz now;			/* what is over is so at this time */
+	TimestampTz begun;			/* by the system's clock */
 } Walk;
 
 static Walk walk;
+static bool in_background = false;	/* this is the dispatcher */
 static TimestampTz look_again[WF_SLICES];
 
 static bool step(int64 carry_most, bool patient, int64 *removed);
@@ -88,6 +98,37 @@ carry(WfRun *run, const WfEvent *last, bool purged)
 	return true;
 }
 
+/* Is it queued, and nobody about to execute it?  Only the dispatcher knows. */
+static bool
+is_at_rest(const WfRun *run, const WfEvent *last)
+{
+	return in_background && wf_event_state(last) == WF_QUEUED &&
+		!wf_outstanding_has(&run->run_id);
+}
+
+/*
+ * The same for a run that is queued.  Whoever is about to append its next
+ * event finds that it has been appended, and looks for the run again.
+ */
+static bool
+carry_queued(WfRun *run, const WfEvent *last)
+{
+	int			to = wf_ring()->current;
+	int			stream = last->seq == 0 ? WF_STREAM_RUN(to) : WF_STREAM_EVENT(to);
+	WfEvent		moved;
+	WfHolder	holder;
+
+	wf_event_follow(&moved, last, WF_EVENT_MOVED, wf_clock_now());
+	moved.workflow_id = run->workflow_id;
+	if (wf_holder_lock_run(run, last, &holder) != WF_ROW_LOCKED ||
+		!wf_event_try_append(&run->run_id, run->slice, &moved))
+		return false;
+	wf_event_carry(&run->run_id, run->slice, to, false);
+	wf_run_carry(run, to, false);
+	wf_wakeup_queued(run->workflow_id, last->run_at, stream);
+	return true;
+}
+
 static bool
 look_at(const WfRun *run, void *arg)
 {
@@ -108,8 +149,13 @@ look_at(const WfRun *run, void *arg)
 		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
 	{
-		w->unfinished = true;
-		return false;
+		if (!is_at_rest(&now, &last) || (w->carrying && !carry_queued(&now, &last)))
+		{
+			w->unfinished = true;
+			return false;
+		}
+		w->kept++;
+		return true;
 	}
 	purged = wf_run_purged(run, &last, w->now);
 	if (purged && !key_lives(run, &last, w->now))
@@ -191,7 +237,21 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 	walk.slice = slice;
 	walk.carrying = carrying;
 	walk.now = now;
+	walk.begun = GetCurrentTimestamp();
 	walk.definitions = wf_workflow_epoch();
+}
+
+/*
+ * How many of the slice's runs are worth being carried?  Not those that only
+ * have to wait for their retention to be over.
+ */
+static int64
+worth_carrying(const Walk *w)
+{
+	TimestampTz sealed_at = wf_ring()->opened_at[(w->slice + 1) % WF_SLICES];
+	bool		outlived = sealed_at != 0 && w->now - sealed_at >= longest_retention();
+
+	return Max(w->runs_over / CARRY_SHARE, outlived ? CARRY_FEW : 0);
 }
 
 /* The walk has come to the end of its slice, or to a run that is not over. */
@@ -215,13 +275,14 @@ end_walk(int64 carry_most, int64 *removed)
 		begin_walk(slice, false, walk.now);
 		return true;
 	}
-	else if (!walk.unfinished && walk.kept <= Min(walk.runs_over / CARRY_SHARE, carry_most))
+	else if (!walk.unfinished && walk.kept <= Min(worth_carrying(&walk), carry_most))
 	{
 		(void) wf_ring_for_write();
 		begin_walk(slice, true, walk.now);
 		return true;
 	}
-	look_again[slice] = TimestampTzPlusMilliseconds(walk.now, AGAIN_MS);
+	look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000),
+									   REST_FACTOR * (GetCurrentTimestamp() - walk.begun));
 	return false;
 }
 
@@ -278,6 +339,7 @@ wf_expire_in_background(void)
 	int64		removed = 0;
 	bool		more = false;
 
+	in_background = true;
 	wf_turn_begin();
 	if (!XactReadOnly)
 	{

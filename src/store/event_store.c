@@ -38,7 +38,8 @@ enum
 
 #define DELETE_EVENTS(n) { \
 	.purpose = "delete events that were carried to another slice", \
-	.sql = "DELETE FROM ONLY wf.event_" #n " WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.sql = "DELETE FROM ONLY wf.event_" #n " WHERE run_id OPERATOR(pg_catalog.=) $1 " \
+	"AND kind OPERATOR(pg_catalog.<>) 'm'", \
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_DELETE, \
@@ -118,7 +119,8 @@ wf_event_of_run(WfRun *run, Snapshot snapshot, WfEvent *event)
 {
 	do
 		wf_event_last(&run->run_id, run->slice, snapshot, event);
-	while (event->kind == WF_EVENT_NONE && snapshot == NULL && follow_run(run));
+	while ((event->kind == WF_EVENT_NONE || event->kind == WF_EVENT_MOVED) &&
+		   snapshot == NULL && follow_run(run));
 
 	if (event->kind != WF_EVENT_NONE)
 		return;
@@ -442,6 +444,8 @@ wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
 		WfEvent		event = {0};
 
 		read_event(&scan, &event);
+		if (event.kind == WF_EVENT_MOVED)
+			continue;
 		if (tombstone)
 		{
 			event.result = (Datum) 0;

@@ -26,6 +26,9 @@
 #define WF_EVENT_CRASHED	'k' /* the server went down during the attempt */
 #define WF_EVENT_REQUEUED	'q' /* wf_retry, on_failed => 'resume' */
 #define WF_EVENT_RESCHEDULED 'd'
+#define WF_EVENT_MOVED		'm' /* the run goes on in another slice; stays
+								 * behind, so that nobody who comes late
+								 * appends to what is left here */
 
 typedef struct WfEvent
 {
@@ -134,7 +137,10 @@ extern void wf_event_each_failed(int32 workflow_id,
 								 void (*callback) (const pg_uuid_t *run_id, void *arg),
 								 void *arg);
 
-/* Move a run's events to another slice; a tombstone keeps no texts or results. */
+/*
+ * Move a run's events to another slice, but for WF_EVENT_MOVED; a tombstone
+ * keeps no texts or results.
+ */
 extern void wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone);
 
 /* an event to fill in that follows last */
