@@ -28,6 +28,12 @@ extern void wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream);
 extern void wf_wakeup_unhandled(int32 workflow_id, TimestampTz run_at, int stream);
 
 /*
+ * The same for a run that was in another queue before: it is not counted as
+ * enqueued.
+ */
+extern void wf_wakeup_carried(int32 workflow_id, TimestampTz run_at, int stream);
+
+/*
  * What the transaction will say at its commit of a workflow's queues: the
  * least run_at, the streams; false: nothing.
  */

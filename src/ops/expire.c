@@ -23,6 +23,7 @@
 #include "ops/enqueue.h"
 #include "ops/expire.h"
 #include "ops/lease.h"
+#include "ops/outcome.h"
 #include "ops/queues.h"
 #include "ops/task_expire.h"
 #include "ops/turn.h"
@@ -120,12 +121,13 @@ carry_queued(WfRun *run, const WfEvent *last)
 
 	wf_event_follow(&moved, last, WF_EVENT_MOVED, wf_clock_now());
 	moved.workflow_id = run->workflow_id;
+	wf_run_moves(run, last);
 	if (wf_holder_lock_run(run, last, &holder) != WF_ROW_LOCKED ||
 		!wf_event_try_append(&run->run_id, run->slice, &moved))
 		return false;
 	wf_event_carry(&run->run_id, run->slice, to, false);
 	wf_run_carry(run, to, false);
-	wf_wakeup_queued(run->workflow_id, last->run_at, stream);
+	wf_wakeup_carried(run->workflow_id, last->run_at, stream);
 	return true;
 }
 

@@ -175,17 +175,22 @@ wf_reschedule(PG_FUNCTION_ARGS)
 		wf_refuse_null("run_id");
 	wf_run_require(PG_GETARG_UUID_P(0), WF_MAY_OPERATE, false, &run, &last, &workflow);
 	PreventCommandIfReadOnly("wf_reschedule()");
-	if (wf_event_state(&last) != WF_QUEUED || wf_run_executing(&run.run_id, &last.started_at) != 0)
-		PG_RETURN_BOOL(false);
-	wf_event_follow(&event, &last, WF_EVENT_RESCHEDULED, wf_clock_now());
-	event.sqlstate = last.sqlstate;
-	event.error = last.error;
-	event.run_at = PG_ARGISNULL(1) ? last.run_at : Max(PG_GETARG_TIMESTAMPTZ(1), MIN_TIMESTAMP);
-	if (!PG_ARGISNULL(2))
-		event.priority = PG_GETARG_INT32(2);
-	wf_run_moves(&run, &last);
-	if (!wf_event_append(&run.run_id, run.slice, &event))
-		PG_RETURN_BOOL(false);
+	for (;;)
+	{
+		if (wf_event_state(&last) != WF_QUEUED ||
+			wf_run_executing(&run.run_id, &last.started_at) != 0)
+			PG_RETURN_BOOL(false);
+		wf_event_follow(&event, &last, WF_EVENT_RESCHEDULED, wf_clock_now());
+		event.sqlstate = last.sqlstate;
+		event.error = last.error;
+		event.run_at = PG_ARGISNULL(1) ? last.run_at : Max(PG_GETARG_TIMESTAMPTZ(1), MIN_TIMESTAMP);
+		if (!PG_ARGISNULL(2))
+			event.priority = PG_GETARG_INT32(2);
+		wf_run_moves(&run, &last);
+		if (wf_event_append(&run.run_id, run.slice, &event))
+			break;
+		wf_event_of_run(&run, NULL, &last);
+	}
 	wf_wakeup_queued(run.workflow_id, event.run_at, WF_STREAM_EVENT(run.slice));
 	PG_RETURN_BOOL(true);
 }

@@ -165,10 +165,13 @@ wf_queues_reread_skipped(void)
 void
 wf_outstanding_add(const WfItem *item)
 {
+	bool		found;
+
 	if (queues == NULL)
 		create_tables();
-	(void) hash_search(outstanding, &item->run_id, HASH_ENTER, NULL);
-	find_queue(item->workflow_id)->outstanding++;
+	(void) hash_search(outstanding, &item->run_id, HASH_ENTER, &found);
+	if (!found)
+		find_queue(item->workflow_id)->outstanding++;
 }
 
 void

@@ -100,18 +100,24 @@ wf_state_name(WfState state)
 
 /*
  * Has a run been carried to another slice, and its events with it, since it
- * was read?  Only what is in a sealed slice is.
+ * was read?  Only what is in a sealed slice is.  By what is committed now,
+ * whatever the transaction's snapshot: that may show the run where it was.
  */
 static bool
 follow_run(WfRun *run)
 {
+	Snapshot	snapshot;
 	WfRun		now;
+	bool		moved;
 
-	if (wf_ring()->state[run->slice] == WF_SLICE_CURRENT ||
-		!wf_run_find(&run->run_id, NULL, false, &now) || now.slice == run->slice)
+	if (wf_ring()->state[run->slice] == WF_SLICE_CURRENT)
 		return false;
-	run->slice = now.slice;
-	return true;
+	snapshot = wf_latest_snapshot();
+	moved = wf_run_find(&run->run_id, snapshot, false, &now) && now.slice != run->slice;
+	UnregisterSnapshot(snapshot);
+	if (moved)
+		run->slice = now.slice;
+	return moved;
 }
 
 void

@@ -240,17 +240,28 @@ wf_table_in_use(Oid table)
 	return in_use;
 }
 
-Snapshot
-wf_callers_snapshot(void)
+/* A copy that sees what the command that is running has done so far, too. */
+static Snapshot
+with_own_changes(Snapshot snapshot)
 {
-	Snapshot	snapshot;
-
-	PushCopiedSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+	PushCopiedSnapshot(snapshot);
 	snapshot = GetActiveSnapshot();
 	snapshot->curcid = GetCurrentCommandId(false) + 1;
 	snapshot = RegisterSnapshot(snapshot);
 	PopActiveSnapshot();
 	return snapshot;
+}
+
+Snapshot
+wf_callers_snapshot(void)
+{
+	return with_own_changes(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+}
+
+Snapshot
+wf_latest_snapshot(void)
+{
+	return with_own_changes(GetLatestSnapshot());
 }
 
 void

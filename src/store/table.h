@@ -104,6 +104,9 @@ extern bool wf_table_in_use(Oid table);
  */
 extern Snapshot wf_callers_snapshot(void);
 
+/* the same of what is committed now, whatever the isolation level */
+extern Snapshot wf_latest_snapshot(void);
+
 /* a snapshot of what is committed now, pushed as active; pop with PopActiveSnapshot */
 extern void wf_push_latest_snapshot(void);
 

@@ -59,6 +59,17 @@ ROLLBACK;
 my $touching = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 20, '-f', $script,
 		'-h', $node->host, '-p', $node->port, 'postgres' ], '>', \my $out, '2>', \my $err);
 
+# sessions that have looked at such runs, and keep their slice from being truncated, before these are carried
+sql(q{
+	SELECT wf_create_workflow('old', max_queued => 3);
+	CREATE TABLE old AS SELECT n, wf_enqueue('old', '{}', 'o' || n, run_at => now() + interval '1 year') AS run_id
+	  FROM generate_series(1, 3) n;
+});
+my $count = q{SELECT enqueued FROM wf.stats WHERE workflow = 'old'};
+is(sql($count), 3, 'three runs are counted');
+my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+$_->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT wf_handle(run_id) FROM old') for @sessions;
+
 my %seen;
 for my $turn (1 .. 9)
 {
@@ -76,7 +87,18 @@ for my $turn (1 .. 9)
 	ok($carried, "turn $turn: they are carried");
 	is(sql($what), $before, 'and are what they were');
 	$seen{$in} = 1;
+	next if $turn > 1;
+
+	# what is told that it has been done has been done
+	my $cancelled = $sessions[0]->query_safe('SELECT wf_cancel(run_id) FROM old WHERE n = 1');
+	my $moved = $sessions[1]->query_safe("SELECT wf_reschedule(run_id, '2100-01-01') FROM old WHERE n = 2");
+	is("$cancelled $moved", 't t', 'an older snapshot keeps nobody from moving a run that was carried');
+	$_->query_safe('COMMIT'), $_->quit for @sessions;
+	is(sql(q{SELECT string_agg(concat_ws(' ', n, state, extract(year FROM run_at) = 2100), ', ' ORDER BY n) FROM old JOIN wf.runs USING (run_id)}),
+		'1 cancelled f, 2 queued t, 3 queued f', 'and it stands');
 }
+is(sql($count), 3, 'a run that is carried is not another one');
+like(sql(q{SELECT wf_enqueue('old', '{}', 'one more', run_at => now() + interval '1 year')}), qr/^[-0-9a-f]{36}$/, 'nor is there less room for others');
 $touching->finish;
 is($touching->result(0), 0, 'nobody who was at such a run has met an error') or diag $err;
 is(sql(q{SELECT count(*) FROM touched t JOIN wf.keys k USING (run_id) WHERE k.key = 't' || n AND state = 'queued'}), 20,
