@@ -52,8 +52,11 @@ typedef struct Batch
 } Batch;
 
 static bool recovered = false;
-static TimestampTz next_sweep = 0;
+static TimestampTz next_sweep = 0;	/* by the system's clock, as the other
+									 * stands still when that was set back */
 static bool sweeping = false;	/* the last sweep has left something */
+static bool reading = false;	/* a queue was left before its end, so that
+								 * others are not kept waiting */
 static XLogRecPtr turned_at = InvalidXLogRecPtr;	/* end of what was written
 													 * before the last turn */
 static TimestampTz turned = 0;	/* time of the last turn */
@@ -66,6 +69,24 @@ bool
 wf_identity_matches(void)
 {
 	return wf_installation_identity() == WF_IDENTITY_OURS;
+}
+
+/* How long until the next sweep?  A clock that was set back makes it due. */
+static TimestampTz
+until_sweep(void)
+{
+	TimestampTz wait = next_sweep - GetCurrentTimestamp();
+
+	return wait < 0 || wait > wf_sweep_interval * INT64CONST(1000) ? 0 : wait;
+}
+
+static void
+sweep(void)
+{
+	while (wf_audit_write())
+		CHECK_FOR_INTERRUPTS();
+	sweeping = wf_expire_in_background();
+	next_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sweeping ? 10 : wf_sweep_interval);
 }
 
 TimestampTz
@@ -87,18 +108,15 @@ wf_dispatch_turn(void)
 		wf_queues_forget_cursors();
 	wake = wf_reap();
 
-	if (next_sweep <= now || wf_audit_urgent())
+	if (until_sweep() == 0)
+		sweep();
+	else if (wf_audit_urgent())
 		while (wf_audit_write())
 			CHECK_FOR_INTERRUPTS();
-	if (next_sweep <= now)
-	{
-		sweeping = wf_expire_in_background();
-		next_sweep = TimestampTzPlusMilliseconds(now, sweeping ? 10 : wf_sweep_interval);
-	}
 	wake = Min(wake, wf_lease_sweep(now));
 	if (wf_dispatch)
 		wake = Min(wake, hand_over(now, told));
-	return Min(wake, next_sweep);
+	return Min(wake, now + until_sweep());
 }
 
 bool
@@ -177,6 +195,7 @@ fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
 	bool		any = true;
 
 	wf_suspects_look(now);
+	reading = false;
 	while (any)
 	{
 		any = false;
@@ -189,6 +208,9 @@ fill_batches(WfQueue **queues, int nqueues, TimestampTz now, List **batches)
 	}
 	for (int i = 0; i < nqueues; i++)
 		wake = Min(wake, queues[i]->ready_at);
+
+	if (reading)
+		return now;
 
 	/* what is due and found no room is looked at when an executor wakes us */
 	if (wake <= now)
@@ -266,9 +288,12 @@ anything_due(WfQueue *queue, TimestampTz now)
 {
 	WfItem		item;
 
-	if (wf_queue_take(queue->workflow_id, queue->cursors, now, 1, wf_suspects_pass_over,
-					  &item, &queue->ready_at) == 0)
+	if (wf_queue_take_step(queue->workflow_id, queue->cursors, now, 1, wf_suspects_pass_over,
+						   false, &item, &queue->ready_at) == 0)
+	{
+		reading |= queue->ready_at <= now;
 		return false;
+	}
 	wf_cursors_put_back(queue->cursors, &item);
 	queue->ready_at = now;
 	return true;
@@ -298,6 +323,7 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	if (found != NULL && !found->dropped && !found->paused && !found->has_handler)
 	{
 		wf_announce(queue, found, now);
+		reading |= queue->ready_at <= now;
 		return false;
 	}
 	if (!may_run(queue, found))
@@ -320,8 +346,8 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	limit = Min(limit, Min(room, MAX_BATCH - batch->n));
 	if (workflow.max_running > 0)
 		limit = Min(limit, workflow.max_running - queue->outstanding);
-	n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit,
-					  wf_suspects_pass_over, batch->items + batch->n, &queue->ready_at);
+	n = wf_queue_take_step(queue->workflow_id, queue->cursors, now, limit,
+						   wf_suspects_pass_over, false, batch->items + batch->n, &queue->ready_at);
 	n = wf_suspects_keep_apart(queue, batch->items + batch->n, n, any, now);
 
 	/* counted from here on, so that no other batch of this turn takes them */

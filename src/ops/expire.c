@@ -16,6 +16,8 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
@@ -33,6 +35,7 @@
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
+#include "store/workflow_sql.h"
 #include "store/workflow_store.h"
 
 PG_FUNCTION_INFO_V1(wf_expire);
@@ -66,6 +69,7 @@ typedef struct Walk
 
 static Walk walk;
 static bool in_background = false;	/* this is the dispatcher */
+static bool roles_changed = true;	/* since owners were last followed */
 static TimestampTz look_again[WF_SLICES];
 
 static bool step(int64 carry_most, bool patient, int64 *removed);
@@ -335,6 +339,29 @@ duplicate_is_over(int32 workflow_id, TimestampTz at)
 	return wf_clock_add(at, workflow == NULL ? &week : &workflow->retention) <= wf_clock_now();
 }
 
+/* syscache callback */
+static void
+note_roles(Datum arg, int cacheid, uint32 hashvalue)
+{
+	roles_changed = true;
+}
+
+/* What is stored goes by name in a restored dump, so names have to be right. */
+static void
+follow_renames(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		CacheRegisterSyscacheCallback(AUTHOID, note_roles, (Datum) 0);
+	registered = true;
+	if (roles_changed)
+	{
+		roles_changed = false;
+		(void) wf_workflow_follow_renames();
+	}
+}
+
 bool
 wf_expire_in_background(void)
 {
@@ -347,6 +374,7 @@ wf_expire_in_background(void)
 	{
 		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
 			(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
+		follow_renames();
 		wf_clock_save();
 	}
 	wf_turn_end();

@@ -117,7 +117,7 @@ take_some(WfSource *source, TimestampTz now, int limit, WfItem *items)
 	uint32		dead = source->cursors->dead;
 	int			n;
 
-	n = wf_queue_take_step(source->workflow.id, source->cursors, now, limit,
+	n = wf_queue_take_step(source->workflow.id, source->cursors, now, limit, NULL,
 						   source->trusted, items, &source->next_due);
 	if (source->trusted)
 		return n;
@@ -299,7 +299,7 @@ look_once(WfSource *sources, int n, TimestampTz now, bool *more)
 		source->next_due = now;
 		if (allowed(source, now, 1, false) > 0)
 		{
-			got = wf_queue_take_step(source->workflow.id, source->cursors, now, 1, false,
+			got = wf_queue_take_step(source->workflow.id, source->cursors, now, 1, NULL, false,
 									 &item, &source->next_due);
 			*more |= got == 0 && source->next_due <= now;
 		}

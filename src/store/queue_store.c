@@ -441,9 +441,10 @@ wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 
 int
 wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
-				   bool unchecked, WfItem *items, TimestampTz *next_due)
+				   bool (*skip) (const WfItem *item), bool unchecked, WfItem *items,
+				   TimestampTz *next_due)
 {
-	return take(workflow_id, cursors, now, limit, NULL, unchecked, MOST_DEAD, items, next_due);
+	return take(workflow_id, cursors, now, limit, skip, unchecked, MOST_DEAD, items, next_due);
 }
 
 static void

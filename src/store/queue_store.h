@@ -36,13 +36,13 @@ extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 						  WfItem *items, TimestampTz *next_due);
 
 /*
- * The same for claimers: it stops where very many entries did not count, with
- * next_due now; and unchecked does not look whether they do, as whoever
- * appends the next event to such a run finds out.
+ * The same for who has others to serve: it stops where very many entries did
+ * not count, with next_due now; and unchecked does not look whether they do,
+ * as whoever appends the next event to such a run finds out.
  */
 extern int	wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now,
-							   int limit, bool unchecked, WfItem *items,
-							   TimestampTz *next_due);
+							   int limit, bool (*skip) (const WfItem *item), bool unchecked,
+							   WfItem *items, TimestampTz *next_due);
 
 /*
  * Lock and open all that wf_queue_take and the reading of leases need, so that

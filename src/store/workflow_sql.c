@@ -160,25 +160,31 @@ static WfStatement delete_workflow = {
 	.expect = SPI_OK_DELETE,
 };
 
+/* waits for nobody who is changing a definition: there is a next time */
 static WfStatement rename_owners = {
 	.purpose = "follow renamed owners",
 	.sql =
-	"UPDATE wf.workflow w "
-	"   SET owner_name = r.rolname "
-	"  FROM pg_catalog.pg_roles r "
-	" WHERE r.oid OPERATOR(pg_catalog.=) w.owner_oid "
-	"   AND r.rolname OPERATOR(pg_catalog.<>) w.owner_name",
+	"WITH renamed AS MATERIALIZED ( "
+	"	SELECT w.id, r.rolname "
+	"	  FROM wf.workflow w JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) w.owner_oid "
+	"	 WHERE r.rolname OPERATOR(pg_catalog.<>) w.owner_name "
+	"	   FOR NO KEY UPDATE OF w SKIP LOCKED) "
+	"UPDATE wf.workflow w SET owner_name = renamed.rolname FROM renamed "
+	" WHERE renamed.id OPERATOR(pg_catalog.=) w.id",
 	.expect = SPI_OK_UPDATE,
 };
 
 static WfStatement rename_grantees = {
 	.purpose = "follow renamed roles of grants",
 	.sql =
-	"UPDATE wf.workflow_grant g "
-	"   SET role_name = r.rolname "
-	"  FROM pg_catalog.pg_roles r "
-	" WHERE r.oid OPERATOR(pg_catalog.=) g.role_oid "
-	"   AND r.rolname OPERATOR(pg_catalog.<>) g.role_name",
+	"WITH renamed AS MATERIALIZED ( "
+	"	SELECT g.workflow_id, g.role_oid, r.rolname "
+	"	  FROM wf.workflow_grant g JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.role_oid "
+	"	 WHERE r.rolname OPERATOR(pg_catalog.<>) g.role_name "
+	"	   FOR NO KEY UPDATE OF g SKIP LOCKED) "
+	"UPDATE wf.workflow_grant g SET role_name = renamed.rolname FROM renamed "
+	" WHERE renamed.workflow_id OPERATOR(pg_catalog.=) g.workflow_id "
+	"   AND renamed.role_oid OPERATOR(pg_catalog.=) g.role_oid",
 	.expect = SPI_OK_UPDATE,
 };
 

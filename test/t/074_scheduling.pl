@@ -171,5 +171,15 @@ is(sql("SELECT wf_retry('$gated')"), 't', 'wf_retry queues it again');
 is(ended($gated), 'completed', 'and it completes');
 is(sql("SELECT attempt FROM wf.runs WHERE run_id = '$gated'"), 2, 'as its next attempt');
 
+# --- after a restart ----------------------------------------------------------
+
+# queues are read from their beginning, in steps; what has ended long ago does not run again
+sql(q{SELECT put('one', 'old') FROM generate_series(1, 5000)});
+all_ended();
+sql('TRUNCATE effect');
+$node->restart;
+is(ended(sql(q{SELECT put('one', 'new')})) . ended(sql(q{SELECT put('other', 'new')})), 'completedcompleted', 'runs are executed after a restart');
+is(sql('SELECT string_agg(what, \' \') FROM effect'), 'new new', 'and only those that have not been before');
+
 $node->stop;
 done_testing();

@@ -116,6 +116,9 @@ is(try(q{SELECT wf_drop_workflow('manual', true)}), '', 'and works then');
 
 sql('ALTER ROLE bob RENAME TO robert; CREATE ROLE bob LOGIN');
 sql(q{SELECT wf_grant_usage('bob')});
+sql(q{SELECT pg_stat_force_next_flush()});
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 AND bool_and(owner_name = 'robert') FROM wf.workflow WHERE owner_oid = 'robert'::regrole}),
+	'what is stored of an owner follows his new name, by which a restored dump finds him');
 is(as('bob', q{SELECT count(*) FROM wf.workflows}), '0', 'a role renamed: who gets the old name has nothing');
 is(as('robert', q{SELECT string_agg(name || ' ' || owner, ', ' ORDER BY name) FROM wf.workflows}), 'bobs robert, w robert', 'the workflows are his by the new name');
 $bobs = as('robert', q{SELECT wf_enqueue('bobs')});
