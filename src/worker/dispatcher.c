@@ -241,6 +241,15 @@ leave(bool no_extension)
 	proc_exit(0);
 }
 
+/* Remembered until an invalidation; the catalog has no cache for extensions. */
+static Oid
+find_extension(void)
+{
+	const WfRelations *relations = wf_relations_if_any();
+
+	return relations != NULL ? relations->extension : get_extension_oid(WF_EXTENSION, true);
+}
+
 /*
  * Is the extension here, and its queue this database's own?  If so, keep the
  * extension from being dropped during the turn.  Ends the process where it is
@@ -257,7 +266,7 @@ look_around(void)
 
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	found = get_extension_oid(WF_EXTENSION, true);
+	found = find_extension();
 	if (OidIsValid(found) && (served == found || !OidIsValid(served)) &&
 		lock_extension(found))
 	{
@@ -296,7 +305,7 @@ lock_extension(Oid extension)
 		return false;
 
 	AcceptInvalidationMessages();
-	if (get_extension_oid(WF_EXTENSION, true) == extension)
+	if (find_extension() == extension)
 		return true;
 	unlock_extension();
 	return false;

@@ -193,5 +193,18 @@ SKIP:
 # what was sent back and forth was counted
 is(sql(q{SELECT count(*) FROM wf.attempts WHERE outcome = 'failed' AND error LIKE '%503%'}) > 0, 1, 'refusals are failed attempts, with what the receiver said');
 
+# --- those in SQL, as a role that may use the extension and nothing more ------
+
+sql(q{CREATE ROLE author LOGIN; GRANT CREATE ON DATABASE postgres TO author; SELECT wf_grant_usage('author')});
+for my $example (qw(outbox webhook))
+{
+	my ($status, undef, $err) = $node->psql('postgres', slurp_file("$examples/$example.sql"),
+		on_error_die => 0, on_error_stop => 1, extra_params => [ '-U', 'author' ]);
+	is($status, 0, "$example.sql runs to its end") or diag $err;
+}
+ok(poll(q{SELECT count(*) > 0 FROM example_webhook.mail}), 'the webhook\'s event is handled');
+is(sql(q{SELECT count(*) > 0 AND count(*) = count(DISTINCT key) FROM wf.runs WHERE workflow = 'example-order-events'}), 't',
+	'the outbox has told each change once');
+
 $node->stop;
 done_testing();
