@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/shmem.h"
+#include "base/uuid7.h"
 #include "ops/access.h"
 #include "ops/enqueue.h"
 #include "ops/read.h"
@@ -129,6 +130,36 @@ report_no_run(const pg_uuid_t *run_id)
 			 errhint("Runs disappear after the retention of their workflow; ask its owner for a grant if it should be there.")));
 }
 
+/*
+ * A run that was carried after the transaction's snapshot was taken is not to
+ * be seen by it in its new slice, nor, once that has been truncated, in the
+ * old one.
+ */
+static void
+refuse_if_carried(const pg_uuid_t *run_id)
+{
+	const WfWorkflow *workflow;
+	Snapshot	snapshot;
+	WfRun		run;
+	bool		found;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	snapshot = wf_latest_snapshot();
+	found = wf_run_find(run_id, snapshot, false, &run);
+	UnregisterSnapshot(snapshot);
+	if (!found || run.slice == wf_uuid7_slice(run_id) % WF_SLICES)
+		return;
+	workflow = wf_workflow_by_id(run.workflow_id);
+	if (workflow == NULL || workflow->dropped || wf_workflow_rights(workflow) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to a run that has been moved to other storage"),
+			 errdetail("It was moved after this transaction's snapshot was taken."),
+			 errhint("Retry the transaction.")));
+}
+
 void
 wf_run_require(const pg_uuid_t *run_id, int privilege, bool purged_too,
 			   WfRun *run, WfEvent *last, WfWorkflow *workflow)
@@ -138,7 +169,10 @@ wf_run_require(const pg_uuid_t *run_id, int privilege, bool purged_too,
 	/* as in wf_workflow_require: nothing else would bring news of a REVOKE */
 	AcceptInvalidationMessages();
 	if (!wf_run_find(run_id, NULL, false, run))
+	{
+		refuse_if_carried(run_id);
 		report_no_run(run_id);
+	}
 	found = wf_workflow_by_id(run->workflow_id);
 	if (found == NULL || found->dropped || wf_workflow_rights(found) == 0)
 		report_no_run(run_id);

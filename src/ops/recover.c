@@ -143,9 +143,41 @@ forget_reservations(List *done)
 }
 
 /*
+ * Of the runs of an executor only those before kept stay with it: they get a
+ * reservation of their own, so that a crash makes no suspects of the others.
+ */
+static void
+reserve_what_stays(WfExecutor *executor, Known *k, uint32 kept)
+{
+	int			n = (int) (kept - k->tail);
+	WfItem	   *items = palloc(sizeof(WfItem) * n);
+	WfReservationKey key;
+	ListCell   *lc;
+
+	for (int i = 0; i < n; i++)
+		items[i] = executor->items[(k->tail + i) % WF_EXECUTOR_QUEUE];
+
+	wf_turn_begin();
+	foreach(lc, k->expected)
+	{
+		Expected   *expected = lfirst(lc);
+
+		if ((int32) (expected->until - kept) <= 0)
+			continue;
+		wf_reservation_delete(&expected->key);
+		k->expected = foreach_delete_current(k->expected, lc);
+		pfree(expected);
+	}
+	wf_reservation_insert(executor - wf_shared->executors, items, n, &key);
+	wf_turn_end();
+	wf_reap_expect(executor, &key);
+	pfree(items);
+}
+
+/*
  * Runs behind one that takes long are taken back, for another executor, or
- * for later.  Their reservation ends with those that stay.  Returns when there
- * will be something to take back, if it goes on like this.
+ * for later.  Returns when there will be something to take back, if it goes on
+ * like this.
  */
 static TimestampTz
 take_back_what_waits(WfExecutor *executor, TimestampTz now)
@@ -154,7 +186,6 @@ take_back_what_waits(WfExecutor *executor, TimestampTz now)
 	uint32		head = pg_atomic_read_u32(&executor->head);
 	uint32		kept;
 	TimestampTz slow_at = wf_pool_take_back(executor, now, &kept);
-	ListCell   *lc;
 
 	for (uint32 i = kept; i != head; i++)
 	{
@@ -163,13 +194,8 @@ take_back_what_waits(WfExecutor *executor, TimestampTz now)
 		wf_outstanding_remove(item);
 		wf_queue_again(item);
 	}
-	foreach(lc, k->expected)
-	{
-		Expected   *expected = lfirst(lc);
-
-		if ((int32) (expected->until - kept) > 0)
-			expected->until = kept;
-	}
+	if (kept != head)
+		reserve_what_stays(executor, k, kept);
 	return slow_at;
 }
 

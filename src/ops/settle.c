@@ -103,6 +103,19 @@ wf_settle_held(void)
 	return held == NIL ? DT_NOEND : next_look;
 }
 
+bool
+wf_settle_holds(const pg_uuid_t *run_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, held)
+	{
+		if (memcmp(&((Held *) lfirst(lc))->item.run_id, run_id, UUID_LEN) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 wf_queue_again(const WfItem *item)
 {

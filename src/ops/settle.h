@@ -33,6 +33,8 @@ extern void wf_settle_later(const WfItem *item);
 /* Look at what is held, in a transaction of its own; returns when to again. */
 extern TimestampTz wf_settle_held(void);
 
+extern bool wf_settle_holds(const pg_uuid_t *run_id);
+
 /* A run that nothing has been written of is to be read from its queue again. */
 extern void wf_queue_again(const WfItem *item);
 

@@ -7,7 +7,8 @@
  * not by then, suspects do not wait for them again for a while.  While one
  * runs nothing else starts, for pg_workflow.crash_isolation_time: then the
  * others go on beside it, but for suspects, so that none of them is hit by
- * another more than the once that made it one.
+ * another more than the once that made it one; after LONG_TIMES that time they
+ * do, too.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -15,9 +16,11 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
+#include "ops/settle.h"
 #include "ops/suspects.h"
 
 #define PATIENCE_MS	10000
+#define LONG_TIMES	10
 
 static bool running = false;
 static pg_uuid_t suspect;		/* which */
@@ -41,10 +44,18 @@ may_start(bool any, TimestampTz now)
 	return !any && (wf_outstanding_count() == 0 || now < impatient_until);
 }
 
+/* Is nobody to wait for the suspect any more?  One that is held is not executed. */
+static bool
+is_through(TimestampTz now)
+{
+	return !wf_outstanding_has(&suspect) || wf_settle_holds(&suspect) ||
+		now - running_since >= LONG_TIMES * INT64CONST(1000) * wf_crash_isolation_time;
+}
+
 void
 wf_suspects_look(TimestampTz now)
 {
-	if (running && !wf_outstanding_has(&suspect))
+	if (running && is_through(now))
 	{
 		running = false;
 		wf_queues_reread_skipped();

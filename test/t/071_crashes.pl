@@ -128,5 +128,22 @@ sql(q{SELECT wf_cancel(run_id) FROM wf.runs WHERE state = 'queued'});
 sql(q{SELECT wf_resume('lasting')});
 is(ended(sql(q{SELECT wf_enqueue('lasting')})), 'completed', 'nor is one that was cancelled');
 
+# --- those behind it, which have not begun ------------------------------------
+
+# handed to its executor, and taken back since it takes long: no suspects
+set_and_reload('pg_workflow.max_executors = 1');
+all_ended();
+sql(q{SELECT wf_enqueue('a') FROM generate_series(1, 100)});
+all_ended();
+$gate = gate();
+my (undef, @behind) = split /\n/, sql(q{SELECT wf_enqueue('a', CASE n WHEN 1 THEN '{"gate": 1}' ELSE '{}' END::jsonb) FROM generate_series(1, 20) n});
+at_gate(1);
+ok(poll('SELECT count(*) = 1 AND sum(cardinality(run_ids)) = 1 FROM wf.reservation'), 'what is taken back is not reserved');
+crash_at_gate($gate);
+set_and_reload('pg_workflow.dispatch = on');
+all_ended();
+is(sql(sprintf q{SELECT count(*) FILTER (WHERE outcome = 'completed' AND attempt = 1), count(*) FROM wf.attempts WHERE run_id IN (%s)},
+		join ', ', map { "'$_'" } @behind), '19|19', 'after a crash it is as if it had not been handed over');
+
 $node->stop;
 done_testing();
