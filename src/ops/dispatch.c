@@ -323,7 +323,6 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	if (found != NULL && !found->dropped && !found->paused && !found->has_handler)
 	{
 		wf_announce(queue, found, now);
-		reading |= queue->ready_at <= now;
 		return false;
 	}
 	if (!may_run(queue, found))

@@ -140,26 +140,6 @@ static WfStatement delete_grant = {
 	.expect = SPI_OK_DELETE,
 };
 
-static WfStatement delete_grants = {
-	.purpose = "delete the grants on a workflow",
-	.sql =
-	"DELETE FROM wf.workflow_grant "
-	" WHERE workflow_id OPERATOR(pg_catalog.=) $1",
-	.nargs = 1,
-	.argtypes = (const Oid[]) {INT4OID},
-	.expect = SPI_OK_DELETE,
-};
-
-static WfStatement delete_workflow = {
-	.purpose = "delete a dropped workflow",
-	.sql =
-	"DELETE FROM wf.workflow "
-	" WHERE id OPERATOR(pg_catalog.=) $1 AND dropped_at IS NOT NULL",
-	.nargs = 1,
-	.argtypes = (const Oid[]) {INT4OID},
-	.expect = SPI_OK_DELETE,
-};
-
 /* waits for nobody who is changing a definition: there is a next time */
 static WfStatement rename_owners = {
 	.purpose = "follow renamed owners",
@@ -299,15 +279,6 @@ wf_grant_store(int32 workflow_id, Oid role, int privileges)
 			  OidIsValid(role) ? GetUserNameFromId(role, false) : "public");
 	values[3] = PointerGetDatum(privileges_array(privileges));
 	run_change(&store_grant, values, NULL);
-}
-
-void
-wf_workflow_delete(int32 id)
-{
-	Datum		values[] = {Int32GetDatum(id)};
-
-	if (run_change(&delete_workflow, values, NULL) > 0)
-		run_change(&delete_grants, values, NULL);
 }
 
 int64

@@ -64,9 +64,6 @@ extern void wf_workflow_set_paused(int32 id, bool paused);
 extern void wf_workflow_set_dropped(int32 id, TimestampTz at);
 extern void wf_grant_store(int32 workflow_id, Oid role, int privileges);
 
-/* Forget a dropped workflow of which no run, event or key is left. */
-extern void wf_workflow_delete(int32 id);
-
 /* Follow ALTER ROLE ... RENAME in what is stored; how many rows had to. */
 extern int64 wf_workflow_follow_renames(void);
 
