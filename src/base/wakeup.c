@@ -48,7 +48,7 @@ static bool committed = false;
 static const char *not_to_prepare = NULL;	/* what forbids PREPARE */
 static bool callbacks_registered = false;
 
-static Queued *note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake);
+static void note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake, bool is_new);
 static Queued *find_queued(int32 workflow_id, int level, TimestampTz earliest);
 
 /* Is anybody to be told of runs that external workers claim? */
@@ -224,42 +224,37 @@ find_queued(int32 workflow_id, int level, TimestampTz earliest)
 void
 wf_wakeup_queued(int32 workflow_id, TimestampTz run_at, int stream)
 {
-	Queued	   *q = note_queued(workflow_id, run_at, stream, true);
-
-	if (q != NULL && stream < WF_SLICES)
-		q->enqueued++;
+	note_queued(workflow_id, run_at, stream, true, stream < WF_SLICES);
 }
 
 void
 wf_wakeup_unhandled(int32 workflow_id, TimestampTz run_at, int stream)
 {
-	Queued	   *q = note_queued(workflow_id, run_at, stream, false);
-
-	if (q != NULL && stream < WF_SLICES)
-		q->enqueued++;
+	note_queued(workflow_id, run_at, stream, false, stream < WF_SLICES);
 }
 
 void
 wf_wakeup_carried(int32 workflow_id, TimestampTz run_at, int stream)
 {
-	(void) note_queued(workflow_id, run_at, stream, true);
+	note_queued(workflow_id, run_at, stream, true, false);
 }
 
-/* NULL: there is nobody to tell */
-static Queued *
-note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake)
+/* is_new: counts as enqueued */
+static void
+note_queued(int32 workflow_id, TimestampTz run_at, int stream, bool wake, bool is_new)
 {
 	Queued	   *q;
 
 	if (wf_shared == NULL)
-		return NULL;
+		return;
 
 	register_callbacks();
 	q = find_queued(workflow_id, GetCurrentTransactionNestLevel(), run_at);
 	q->streams |= (uint32) 1 << stream;
 	q->earliest = Min(q->earliest, run_at);
 	q->wake |= wake;
-	return q;
+	if (is_new)
+		q->enqueued++;
 }
 
 bool

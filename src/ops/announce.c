@@ -61,7 +61,7 @@ wf_announce(WfQueue *queue, const WfWorkflow *workflow, TimestampTz now)
 	catch_up(queue, workflow);
 	do
 	{
-		n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit, NULL, items,
+		n = wf_queue_take(queue->workflow_id, queue->cursors, now, limit, items,
 						  &queue->ready_at);
 		if (n > 0)
 			wf_work_waiters_wake(queue->workflow_id, n);

@@ -83,8 +83,6 @@ until_sweep(void)
 static void
 sweep(void)
 {
-	while (wf_audit_write())
-		CHECK_FOR_INTERRUPTS();
 	sweeping = wf_expire_in_background();
 	next_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sweeping ? 10 : wf_sweep_interval);
 }
@@ -96,6 +94,7 @@ wf_dispatch_turn(void)
 	TimestampTz now = wf_clock_now();
 	TimestampTz wake;
 	bool		told = pg_atomic_exchange_u32(&database->work, 0) != 0;
+	bool		sweep_is_due;
 
 	turned = now;
 	turned_at = GetLastImportantRecPtr();
@@ -108,11 +107,12 @@ wf_dispatch_turn(void)
 		wf_queues_forget_cursors();
 	wake = wf_reap();
 
-	if (until_sweep() == 0)
-		sweep();
-	else if (wf_audit_urgent())
+	sweep_is_due = until_sweep() == 0;
+	if (sweep_is_due || wf_audit_urgent())
 		while (wf_audit_write())
 			CHECK_FOR_INTERRUPTS();
+	if (sweep_is_due)
+		sweep();
 	wake = Min(wake, wf_lease_sweep(now));
 	if (wf_dispatch)
 		wake = Min(wake, hand_over(now, told));

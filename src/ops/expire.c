@@ -112,7 +112,7 @@ is_at_rest(const WfRun *run, const WfEvent *last)
 }
 
 /*
- * The same for a run that is queued.  Whoever is about to append its next
+ * carry() for a run that is queued.  Whoever is about to append its next
  * event finds that it has been appended, and looks for the run again.
  */
 static bool
@@ -135,6 +135,17 @@ carry_queued(WfRun *run, const WfEvent *last)
 	return true;
 }
 
+/* A run that is not over: it has been carried, or may be, or its slice waits. */
+static bool
+note_kept(Walk *w, bool movable)
+{
+	if (movable)
+		w->kept++;
+	else
+		w->unfinished = true;
+	return movable;
+}
+
 static bool
 look_at(const WfRun *run, void *arg)
 {
@@ -154,15 +165,8 @@ look_at(const WfRun *run, void *arg)
 	if (now.slice != run->slice)
 		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
-	{
-		if (!is_at_rest(&now, &last) || (w->carrying && !carry_queued(&now, &last)))
-		{
-			w->unfinished = true;
-			return false;
-		}
-		w->kept++;
-		return true;
-	}
+		return note_kept(w, is_at_rest(&now, &last) &&
+						 (!w->carrying || carry_queued(&now, &last)));
 	purged = wf_run_purged(run, &last, w->now);
 	if (purged && !key_lives(run, &last, w->now))
 	{
@@ -170,13 +174,7 @@ look_at(const WfRun *run, void *arg)
 		w->over += run->holds_key ? 2 : 1;
 		return true;
 	}
-	if (w->carrying && !carry(&now, &last, purged))
-	{
-		w->unfinished = true;
-		return false;
-	}
-	w->kept++;
-	return true;
+	return note_kept(w, !w->carrying || carry(&now, &last, purged));
 }
 
 /* Longest time that a run of any workflow is to be kept. */

@@ -246,7 +246,7 @@ wf_queue_cancel_all(int32 workflow_id, const char *reason)
 	int64		cancelled = 0;
 	int			n;
 
-	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, 1000, NULL, items, &next_due)) > 0)
+	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, 1000, items, &next_due)) > 0)
 	{
 		for (int i = 0; i < n; i++)
 			cancelled += cancel_by_id(&items[i].run_id, reason);

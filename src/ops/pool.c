@@ -63,27 +63,18 @@ queue_length(WfExecutor *executor)
 }
 
 /*
- * Since when has it been at one run?  DT_NOEND: it is at none.  Entries behind
- * that are not looked at until the run is over, or its executor has ended.
+ * Has it been at one run for long?  Entries behind that are not looked at
+ * until the run is over, or its executor has ended.
  */
-static TimestampTz
-busy_since(WfExecutor *executor)
-{
-	TimestampTz since = DT_NOEND;
-
-	SpinLockAcquire(&executor->mutex);
-	if (executor->busy)
-		since = executor->current.begun_at;
-	SpinLockRelease(&executor->mutex);
-	return since;
-}
-
 static bool
 is_slow(WfExecutor *executor, TimestampTz now)
 {
-	TimestampTz since = busy_since(executor);
+	bool		slow;
 
-	return since != DT_NOEND && now - since >= SLOW;
+	SpinLockAcquire(&executor->mutex);
+	slow = executor->busy && now - executor->current.begun_at >= SLOW;
+	SpinLockRelease(&executor->mutex);
+	return slow;
 }
 
 TimestampTz

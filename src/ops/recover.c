@@ -18,14 +18,11 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
-#include "base/wakeup.h"
-#include "ops/outcome.h"
 #include "ops/pool.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
 #include "ops/settle.h"
 #include "ops/turn.h"
-#include "store/event_store.h"
 #include "store/reservation_store.h"
 #include "store/run_store.h"
 

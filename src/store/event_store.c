@@ -151,19 +151,31 @@ wf_event_for_caller(WfRun *run, WfEvent *event)
 	UnregisterSnapshot(snapshot);
 }
 
-void
-wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *event)
+/* The events of a run in a slice, in the order of their numbers. */
+static void
+scan_events(WfScan *scan, const pg_uuid_t *run_id, int slice, Snapshot snapshot)
 {
 	const WfRelations *r = wf_relations();
 	ScanKeyData key;
-	WfScan		scan;
 
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	wf_scan_begin(scan, r->event_slice[slice], r->event_id[slice], snapshot, &key, 1);
+}
+
+static void
+clear_event(WfEvent *event)
+{
 	memset(event, 0, sizeof(*event));
 	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
-	if (snapshot == NULL)
-		snapshot = SnapshotSelf;
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], snapshot, &key, 1);
+}
+
+void
+wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *event)
+{
+	WfScan		scan;
+
+	clear_event(event);
+	scan_events(&scan, run_id, slice, snapshot == NULL ? SnapshotSelf : snapshot);
 	if (wf_scan_next(&scan, BackwardScanDirection))
 		read_event(&scan, event);
 	wf_scan_end(&scan);
@@ -172,15 +184,11 @@ wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *ev
 bool
 wf_event_last_settled(const pg_uuid_t *run_id, int slice, WfEvent *event)
 {
-	const WfRelations *r = wf_relations();
-	ScanKeyData key;
 	WfScan		scan;
 	bool		settled = true;
 
-	memset(event, 0, sizeof(*event));
-	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, &key, 1);
+	clear_event(event);
+	scan_events(&scan, run_id, slice, NULL);
 	while (wf_scan_next(&scan, BackwardScanDirection))
 	{
 		if (!TransactionIdIsValid(scan.dirty.xmin))
@@ -438,13 +446,10 @@ wf_event_each_failed(int32 workflow_id, void (*callback) (const pg_uuid_t *run_i
 void
 wf_event_carry(const pg_uuid_t *run_id, int from, int to, bool tombstone)
 {
-	const WfRelations *r = wf_relations();
 	Datum		values[1] = {UUIDPGetDatum(run_id)};
-	ScanKeyData key;
 	WfScan		scan;
 
-	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	wf_scan_begin(&scan, r->event_slice[from], r->event_id[from], SnapshotSelf, &key, 1);
+	scan_events(&scan, run_id, from, SnapshotSelf);
 	while (wf_scan_next(&scan, ForwardScanDirection))
 	{
 		WfEvent		event = {0};

@@ -433,10 +433,9 @@ take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
 
 int
 wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now, int limit,
-			  bool (*skip) (const WfItem *item), WfItem *items,
-			  TimestampTz *next_due)
+			  WfItem *items, TimestampTz *next_due)
 {
-	return take(workflow_id, cursors, now, limit, skip, false, PG_UINT32_MAX, items, next_due);
+	return take(workflow_id, cursors, now, limit, NULL, false, PG_UINT32_MAX, items, next_due);
 }
 
 int
@@ -480,7 +479,7 @@ wf_queue_any(int32 workflow_id)
 	WfItem		item;
 	TimestampTz next_due;
 
-	return wf_queue_take(workflow_id, cursors, DT_NOEND, 1, NULL, &item, &next_due) > 0;
+	return wf_queue_take(workflow_id, cursors, DT_NOEND, 1, &item, &next_due) > 0;
 }
 
 int64
@@ -492,7 +491,7 @@ wf_queue_count(int32 workflow_id)
 	int64		total = 0;
 	int			n;
 
-	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, COUNT_STEP, NULL,
+	while ((n = wf_queue_take(workflow_id, cursors, DT_NOEND, COUNT_STEP,
 							  items, &next_due)) > 0)
 		total += n;
 	pfree(items);

@@ -26,19 +26,17 @@ extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 
 /*
  * Take up to limit due entries in the order (priority, run_at, run_id), moving
- * the cursors past them.  skip tells which are to be
- * passed over, such as those that are being executed already.
- * next_due is when there is more to look for: now if the limit was reached,
+ * the cursors past them.  next_due is when there is more to look for: now if the limit was reached,
  * DT_NOEND if nothing is queued.  Runs in a transaction of the caller's.
  */
 extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
-						  int limit, bool (*skip) (const WfItem *item),
-						  WfItem *items, TimestampTz *next_due);
+						  int limit, WfItem *items, TimestampTz *next_due);
 
 /*
  * The same for who has others to serve: it stops where very many entries did
- * not count, with next_due now; and unchecked does not look whether they do,
- * as whoever appends the next event to such a run finds out.
+ * not count, with next_due now.  skip tells which are to be passed over, such
+ * as those that are being executed already; unchecked does not look whether
+ * entries count, as whoever appends the next event to such a run finds out.
  */
 extern int	wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 							   int limit, bool (*skip) (const WfItem *item), bool unchecked,
