@@ -12,7 +12,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(one_server sql poll set_and_reload ended all_ended why pids at_gate gate memory_of);
+our @EXPORT = qw(one_server sql poll answer make_slice_old set_and_reload ended all_ended why pids at_gate gate memory_of);
 
 my $node;
 
@@ -33,6 +33,23 @@ sub sql { return $node->safe_psql('postgres', @_); }
 
 # until the query says true, or another value; false when it takes too long
 sub poll { return $node->poll_query_until('postgres', @_); }
+
+# rows, or the SQLSTATE, after statements that set the session up
+sub answer
+{
+	my ($setup, $sql) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', "$setup;\n\\set VERBOSITY sqlstate\n$sql");
+	return $out if $status == 0;
+	return $err =~ /(?:ERROR|FATAL):\s+(\w{5})/ ? $1 : $err;
+}
+
+# so that the ring turns; the second statement has every session read it anew
+sub make_slice_old
+{
+	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
+	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	return;
+}
 
 sub set_and_reload
 {

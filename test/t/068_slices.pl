@@ -4,21 +4,13 @@
 use strict;
 use warnings;
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
+use OneServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', slurp_file('test/pg_workflow.conf'));
-$node->append_conf('postgresql.conf', "pg_workflow.sweep_interval = '100ms'");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', @_); }
-sub poll { return $node->poll_query_until('postgres', @_); }
+my $node = one_server('main', "pg_workflow.sweep_interval = '100ms'");
 
 sql(q{
-	CREATE EXTENSION pg_workflow;
 	SELECT wf_create_workflow('gone', retention => '0', key_ttl => '0');
 	SELECT wf_create_workflow('kept', retention => '0');
 	SELECT wf_create_workflow('brief', key_ttl => '30 minutes');
@@ -27,12 +19,11 @@ sql(q{
 });
 my $kept = sql(q{SELECT wf_find('kept', 'k1')});
 
-# Make the current slice look old; the second statement has every session read it anew.
+# once it can be told how old it is
 sub grow_old
 {
 	ok(poll(q{SELECT count(*) = 1 FROM wf.slice WHERE state = 'current'}), 'a sweep notes when the slice was opened');
-	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
-	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	make_slice_old();
 }
 
 grow_old();
@@ -66,8 +57,7 @@ sub fill_and_seal
 	enqueue_keys($workflow, $prefix, $n);
 	sql($then) if $then;
 	my $slice = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
-	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
-	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	make_slice_old();
 	ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $slice"), "slice $slice is written to no more");
 	return $slice;
 }
@@ -174,8 +164,7 @@ my $crowd = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-t', 4000, '-f', $scrip
 for (1 .. 3)
 {
 	my $slice = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
-	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
-	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
+	make_slice_old();
 	ok(poll("SELECT slice <> $slice FROM wf.slice WHERE state = 'current'"), "the ring turns away from $slice");
 }
 $crowd->finish;
@@ -196,7 +185,9 @@ is(sql(q{SELECT wf_find('brief', 'b') IS NULL, (SELECT count(*) FROM wf.keys WHE
 is(sql(q{SELECT created FROM wf_submit('brief', '2', 'b')}), 't', 'so it is free');
 is(sql(q{SELECT enqueued_at > now() + interval '50 minutes' FROM wf.runs WHERE workflow = 'brief' AND state = 'queued'}), 't',
 	'what happens now is after that');
-
+my $standing = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+make_slice_old();
+ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $standing"), 'and sweeps go on');
 
 $node->stop;
 done_testing();

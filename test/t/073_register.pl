@@ -144,8 +144,6 @@ all_ended();
 prove('TRUNCATE');
 is(join(' ', pids('dispatcher')), "@dispatcher", 'and none of it ends the dispatcher');
 
-# --- W14, W15 are in 064_executors and 074_scheduling -------------------------
-
 # --- W19: what is not committed is not seen -----------------------------------
 
 sql('TRUNCATE effect');

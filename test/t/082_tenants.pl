@@ -4,34 +4,22 @@
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use OneServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('tenants');
-$node->init;
-$node->append_conf('postgresql.conf', slurp_file('test/pg_workflow.conf'));
 # what a statement says itself is the administrator's to have logged or not
-$node->append_conf('postgresql.conf',
-	"log_statement = none\nlog_min_error_statement = panic\nlog_error_verbosity = verbose\nlog_lock_waits = on\npg_workflow.sweep_interval = 100");
-$node->start;
+my $node = one_server('tenants', 'log_statement = none', 'log_min_error_statement = panic', 'log_error_verbosity = verbose',
+	'log_lock_waits = on', 'pg_workflow.sweep_interval = 100');
 
-sub sql { return $node->safe_psql('postgres', @_); }
-
-# as a role, which is not to wait for anybody: rows, or the SQLSTATE
+# as a role, which is not to wait for anybody
 sub as
 {
 	my ($role, $sql) = @_;
-	my ($ret, $out, $err) = $node->psql('postgres',
-		"SET SESSION AUTHORIZATION $role; SET lock_timeout = '5s'; SET statement_timeout = '20s';\n\\set VERBOSITY sqlstate\n$sql");
-	return $out if $ret == 0;
-	return $err =~ /(?:ERROR|FATAL):\s+(\w{5})/ ? $1 : $err;
+	return answer("SET SESSION AUTHORIZATION $role; SET lock_timeout = '5s'; SET statement_timeout = '20s'", $sql);
 }
 
-sub poll { return $node->poll_query_until('postgres', @_); }
-
 sql(q{
-	CREATE EXTENSION pg_workflow;
 	CREATE ROLE alice LOGIN;
 	CREATE ROLE bob LOGIN;
 	CREATE SCHEMA alice AUTHORIZATION alice;

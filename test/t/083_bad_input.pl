@@ -10,20 +10,13 @@
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use OneServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('bad_input');
-$node->init;
-$node->append_conf('postgresql.conf', slurp_file('test/pg_workflow.conf'));
-$node->append_conf('postgresql.conf', "log_statement = none\nautovacuum = off\nmax_prepared_transactions = 2");
-$node->start;
-
-sub sql { return $node->safe_psql('postgres', @_); }
+my $node = one_server('bad_input', 'log_statement = none', 'autovacuum = off', 'max_prepared_transactions = 2');
 
 sql(q{
-	CREATE EXTENSION pg_workflow;
 	CREATE ROLE alice LOGIN;
 	CREATE ROLE bob LOGIN;
 	CREATE ROLE stranger LOGIN;

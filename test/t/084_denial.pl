@@ -5,28 +5,16 @@
 
 use strict;
 use warnings;
-use PostgreSQL::Test::Cluster;
+use OneServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('denial');
-$node->init;
-$node->append_conf('postgresql.conf', slurp_file('test/pg_workflow.conf'));
-$node->append_conf('postgresql.conf', "pg_workflow.sweep_interval = 200\nlog_statement = none");
-$node->start;
+my $node = one_server('denial', 'pg_workflow.sweep_interval = 200', 'log_statement = none');
 
-sub sql { return $node->safe_psql('postgres', @_); }
-
-sub poll { return $node->poll_query_until('postgres', @_); }
-
-# rows, or the SQLSTATE
 sub as
 {
 	my ($role, $sql) = @_;
-	my ($ret, $out, $err) = $node->psql('postgres',
-		"SET SESSION AUTHORIZATION $role; SET statement_timeout = '120s';\n\\set VERBOSITY sqlstate\n$sql");
-	return $out if $ret == 0;
-	return $err =~ /(?:ERROR|FATAL):\s+(\w{5})/ ? $1 : $err;
+	return answer("SET SESSION AUTHORIZATION $role; SET statement_timeout = '120s'", $sql);
 }
 
 # an open session of a role
@@ -72,7 +60,6 @@ sub end_executors
 }
 
 sql(q{
-	CREATE EXTENSION pg_workflow;
 	CREATE ROLE alice LOGIN;
 	CREATE ROLE bob LOGIN;
 	CREATE SCHEMA alice AUTHORIZATION alice;
