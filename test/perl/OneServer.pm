@@ -31,8 +31,18 @@ sub one_server
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
-# until the query says true, or another value; false when it takes too long
-sub poll { return $node->poll_query_until('postgres', @_); }
+# Until the query says true, or another value; false when it takes too long.
+# While the server is away psql may end before it has read the query, which
+# IPC::Run takes for an exception.
+sub poll
+{
+	my $answer;
+	until (eval { $answer = $node->poll_query_until('postgres', @_); 1 })
+	{
+		die $@ unless $@ =~ /Broken pipe/;
+	}
+	return $answer;
+}
 
 # rows, or the SQLSTATE, after statements that set the session up
 sub answer

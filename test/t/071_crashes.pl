@@ -139,6 +139,8 @@ $gate = gate();
 my (undef, @behind) = split /\n/, sql(q{SELECT wf_enqueue('a', CASE n WHEN 1 THEN '{"gate": 1}' ELSE '{}' END::jsonb) FROM generate_series(1, 20) n});
 at_gate(1);
 ok(poll('SELECT count(*) = 1 AND sum(cardinality(run_ids)) = 1 FROM wf.reservation'), 'what is taken back is not reserved');
+# the commit that says so waits for no flush
+sql('CHECKPOINT');
 crash_at_gate($gate);
 set_and_reload('pg_workflow.dispatch = on');
 all_ended();
