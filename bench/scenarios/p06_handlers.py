@@ -74,8 +74,8 @@ def drain_ours(bench, workflow, n):
     server.sql(f"SELECT count(*) FROM wf_enqueue_many('{workflow}', (SELECT array_agg('{{}}'::jsonb) FROM generate_series(1, {n})))")
     server.sql("CHECKPOINT")
     row = server.sql(f"""
-        SELECT wf_resume('{workflow}');
         SELECT clock_timestamp() AS begin \\gset
+        SELECT wf_resume('{workflow}');
         DO $$ BEGIN
             WHILE EXISTS (SELECT FROM wf.stats WHERE workflow = '{workflow}' AND enqueued > completed) LOOP PERFORM pg_sleep(0.02); END LOOP;
         END $$;

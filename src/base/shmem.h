@@ -44,6 +44,7 @@ typedef struct WfItem
 	int32		crashes;		/* attempts that crashes have ended */
 	int32		batch;			/* runs of its workflow that may share a
 								 * transaction */
+	XLogRecPtr	reserved;		/* on disk up to here before it is begun */
 
 	/* written by the executor */
 	TimestampTz begun_at;

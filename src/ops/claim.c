@@ -199,7 +199,6 @@ put_row(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt)
 static bool
 claim_item(Claim *claim, const WfSource *source, const WfItem *item)
 {
-	ItemPointerData tid = item->tid;
 	WfRun		run;
 	WfEvent		last = {0};
 
@@ -210,9 +209,7 @@ claim_item(Claim *claim, const WfSource *source, const WfItem *item)
 	last.tries = item->tries;
 	last.crashes = item->crashes;
 	last.run_at = item->run_at;
-	if (!(item->source == 'r' &&
-		  wf_run_fetch(&item->run_id, item->slice, &tid, claim->snapshot, &run)) &&
-		!wf_run_find(&item->run_id, claim->snapshot, true, &run))
+	if (!wf_run_of_item(item, claim->snapshot, &run))
 		return false;
 	if (!start_attempt(claim, &run, &last))
 		return false;

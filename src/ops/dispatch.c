@@ -4,7 +4,7 @@
  *
  * A turn reaps what executors have finished or left behind, then reads the
  * queues of the workflows that may have something due, reserves a batch for
- * each executor with room, flushes that to disk and hands the batches over.
+ * each executor with room, hands the batches over and flushes the reservation.
  * The dispatcher decides, executors run handlers, and a run's outcome is
  * written by its executor alone while that lives.
  *-------------------------------------------------------------------------
@@ -136,13 +136,18 @@ wf_dispatch_may_rest(TimestampTz *until)
 		pg_atomic_read_u32(&database->any_notice) == 0 && wf_audit_idle();
 }
 
-/* Read the queues, reserve, flush, push; returns when more will be due. */
+/*
+ * Read the queues, reserve, push, flush; returns when more will be due.  The
+ * executors wake up and look for their runs meanwhile, and wait for the flush
+ * before they call a handler.
+ */
 static TimestampTz
 hand_over(TimestampTz now, bool told)
 {
 	List	   *batches = NIL;
 	WfQueue   **queues;
 	TimestampTz wake;
+	XLogRecPtr	reserved;
 	ListCell   *lc;
 	int			nqueues;
 
@@ -164,11 +169,10 @@ hand_over(TimestampTz now, bool told)
 			wf_reservation_insert(batch->executor - wf_shared->executors,
 								  batch->items, batch->n, &batch->key);
 	}
-	if (batches != NIL)
-		ForceSyncCommit();
 	if (!XactReadOnly)
 		wf_announce_end();
 	wf_turn_end();
+	reserved = XactLastCommitEnd;
 
 	foreach(lc, batches)
 	{
@@ -177,10 +181,15 @@ hand_over(TimestampTz now, bool told)
 		if (batch->n == 0)
 			continue;
 		for (int i = 0; i < batch->n; i++)
+		{
+			batch->items[i].reserved = reserved;
 			wf_pool_push(batch->executor, &batch->items[i]);
+		}
 		wf_reap_expect(batch->executor, &batch->key);
 		wf_pool_kick(batch->executor);
 	}
+	if (batches != NIL)
+		XLogFlush(reserved);
 	return wake;
 }
 

@@ -109,7 +109,7 @@ find_run(const WfItem *item, bool *in_doubt)
 
 	*in_doubt = !wf_event_last_settled(&item->run_id, item->slice, &last);
 	if (workflow == NULL || workflow->dropped || last.seq != item->seq || *in_doubt ||
-		!wf_run_find(&item->run_id, NULL, true, &current_run))
+		!wf_run_of_item(item, NULL, &current_run))
 		return false;
 	current_workflow = *workflow;
 	if (current_run.has_payload)

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -129,7 +130,8 @@ end_transaction(MemoryContext context)
 }
 
 /*
- * Load a run.  If another transaction has it in hand, as to cancel it, nobody
+ * Load a run, and see to it that its reservation outlives a crash of its
+ * handler.  If another transaction has it in hand, as to cancel it, nobody
  * waits for that here: the dispatcher is to look at it again.
  */
 static bool
@@ -140,6 +142,8 @@ begin_run(int nth, const WfItem *item)
 
 	if (in_doubt)
 		wf_seat_unrecorded(nth);
+	if (there)
+		XLogFlush(item->reserved);
 	return there;
 }
 

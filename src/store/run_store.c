@@ -359,19 +359,37 @@ wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun
 	return found;
 }
 
-bool
-wf_run_fetch(const pg_uuid_t *run_id, int slice, ItemPointer tid, Snapshot snapshot,
-			 WfRun *run)
+/* The place may be another's by now, or none after a TRUNCATE or VACUUM FULL. */
+static bool
+fetch(const WfItem *item, Snapshot snapshot, WfRun *run)
 {
-	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	Relation	rel = table_open(wf_relations()->run_slice[item->slice], AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	bool		found = table_tuple_fetch_row_version(rel, tid, snapshot, slot);
+	ItemPointerData tid = item->tid;
+	bool		found;
 
+	found = ItemPointerGetBlockNumber(&tid) < RelationGetNumberOfBlocks(rel) &&
+		table_tuple_fetch_row_version(rel, &tid, snapshot, slot);
 	if (found)
-		read_slot(slot, slice, PAYLOAD_WHOLE, run);
+		read_slot(slot, item->slice, PAYLOAD_WHOLE, run);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
-	return found && memcmp(&run->run_id, run_id, UUID_LEN) == 0;
+	return found && memcmp(&run->run_id, &item->run_id, UUID_LEN) == 0;
+}
+
+bool
+wf_run_of_item(const WfItem *item, Snapshot snapshot, WfRun *run)
+{
+	bool		found = false;
+
+	if (item->source == 'r')
+	{
+		Snapshot	registered = snapshot != NULL ? RegisterSnapshot(snapshot) : wf_callers_snapshot();
+
+		found = fetch(item, registered, run);
+		UnregisterSnapshot(registered);
+	}
+	return found || wf_run_find(&item->run_id, snapshot, true, run);
 }
 
 bool

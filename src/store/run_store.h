@@ -8,11 +8,10 @@
 
 #include "datatype/timestamp.h"
 #include "storage/block.h"
-#include "storage/itemptr.h"
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 
-#include "pg_workflow.h"
+#include "base/shmem.h"
 #include "store/table.h"
 
 #define WF_FINGERPRINT_LENGTH 32
@@ -84,11 +83,10 @@ extern bool wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot,
 						bool with_payload, WfRun *run);
 
 /*
- * The same where its row is likely to be in a slice; false: it is not, or not
- * any more.
+ * The same with its payload, by the place where its queue entry was found, if
+ * it is still there.
  */
-extern bool wf_run_fetch(const pg_uuid_t *run_id, int slice, ItemPointer tid,
-						 Snapshot snapshot, WfRun *run);
+extern bool wf_run_of_item(const WfItem *item, Snapshot snapshot, WfRun *run);
 
 /* The run that a key is bound to, by the same snapshot as wf_run_find. */
 extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);

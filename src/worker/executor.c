@@ -30,7 +30,7 @@
 #include "worker/loop.h"
 
 /* a fresh process now and then keeps small leaks of handlers small */
-#define RUNS_PER_PROCESS 10000
+#define RUNS_PER_PROCESS 100000
 
 static WfExecutor *self = NULL;
 static emit_log_hook_type previous_log_hook = NULL;
