@@ -94,7 +94,7 @@ endif
 # ---------------------------------------------------------------------------
 
 setup:
-	@PG_CONFIG='$(PG_CONFIG)' test/tools/setup
+	@PG_CONFIG='$(PG_CONFIG)' test/tools/setup $(SETUP_OPTIONS)
 
 # What was missing may be there after setup, so the build is another make.
 test: setup
@@ -124,6 +124,12 @@ bench: setup
 	@PG_CONFIG='$(PG_CONFIG)' test/run --install
 	@PG_CONFIG='$(PG_CONFIG)' bench/run --scale $(BENCH_SCALE)
 
+# The other packages that ours is measured beside are installed only for that.
+bench bench-peers: SETUP_OPTIONS = --peers
+bench-peers: setup
+	@PG_CONFIG='$(PG_CONFIG)' test/run --install
+	@PG_CONFIG='$(PG_CONFIG)' bench/run --results tmp_bench/RESULTS.md p14
+
 bench-quick: setup
 	@PG_CONFIG='$(PG_CONFIG)' test/run --install
 	@PG_CONFIG='$(PG_CONFIG)' bench/run --quick --scale 0.002 --results tmp_bench/RESULTS.md
@@ -140,9 +146,10 @@ help:
 	@echo 'make demo           show what it does'
 	@echo 'make bench          all benchmarks, into bench/RESULTS.md; BENCH_SCALE=1 for the full size'
 	@echo 'make bench-quick    a minute of them, into tmp_bench/RESULTS.md'
+	@echo 'make bench-peers    PgQ, graphile-worker, pg-boss, DBOS, openworkflow beside it, into tmp_bench/RESULTS.md'
 	@echo 'make clean          remove what was built'
 
-.PHONY: FORCE setup test test-long cassert format format-check demo bench bench-quick help \
+.PHONY: FORCE setup test test-long cassert format format-check demo bench bench-peers bench-quick help \
 	postgres-is-missing remove-old-bitcode
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
