@@ -47,6 +47,7 @@ PG_FUNCTION_INFO_V1(wf_expire);
 								 * carried, */
 #define CARRY_FEW 1000			/* or so many where the others have had their
 								 * time */
+#define BLOCK_RUNS 100			/* no more fit into a block */
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
@@ -246,20 +247,32 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 }
 
 /*
- * How many of the slice's runs are worth being carried?  Not those that only
- * have to wait for their retention to be over.
+ * How many of the slice's runs are worth being carried, if so many are over?
+ * Not those that only have to wait for their retention to be over.
  */
 static int64
-worth_carrying(const Walk *w)
+worth_carrying(const Walk *w, int64 runs_over)
 {
 	TimestampTz sealed_at = wf_ring()->opened_at[(w->slice + 1) % WF_SLICES];
 	bool		outlived = sealed_at != 0 && w->now - sealed_at >= longest_retention();
 
-	return Max(w->runs_over / CARRY_SHARE, outlived ? CARRY_FEW : 0);
+	return Max(runs_over / CARRY_SHARE, outlived ? CARRY_FEW : 0);
 }
 
-/* The walk has come to the end of its slice, or to a run that is not over. */
+/* Has it met more than will be carried, even if all that is left is over? */
 static bool
+is_futile(const Walk *w, int64 carry_most)
+{
+	int64		left = (int64) (wf_run_blocks(w->slice) - w->next) * BLOCK_RUNS;
+
+	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
+}
+
+/*
+ * The walk has come to the end of its slice, to a run that is not over, or to
+ * too many of these.
+ */
+static void
 end_walk(int64 carry_most, int64 *removed)
 {
 	int			slice = walk.slice;
@@ -271,23 +284,26 @@ end_walk(int64 carry_most, int64 *removed)
 		if (wf_ring_empty(slice, walk.definitions))
 		{
 			*removed += over;
-			return true;
+			return;
 		}
 	}
 	else if (!walk.unfinished && walk.carrying)
 	{
 		begin_walk(slice, false, walk.now);
-		return true;
+		return;
 	}
-	else if (!walk.unfinished && walk.kept <= Min(worth_carrying(&walk), carry_most))
+	else if (!walk.unfinished &&
+			 walk.kept <= Min(worth_carrying(&walk, walk.runs_over), carry_most))
 	{
 		(void) wf_ring_for_write();
 		begin_walk(slice, true, walk.now);
-		return true;
+		return;
 	}
-	look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000),
-									   REST_FACTOR * (GetCurrentTimestamp() - walk.begun));
-	return false;
+
+	/* what was looked at by other definitions is looked at again at once */
+	if (wf_workflow_epoch() == walk.definitions)
+		look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000),
+										   REST_FACTOR * (GetCurrentTimestamp() - walk.begun));
 }
 
 /*
@@ -316,9 +332,10 @@ step(int64 carry_most, bool patient, int64 *removed)
 	}
 	if (walk.carrying)
 		(void) wf_ring_for_write();
-	if (!wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) && !walk.unfinished)
-		return true;
-	return end_walk(carry_most, removed);
+	if (wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) || walk.unfinished ||
+		is_futile(&walk, carry_most))
+		end_walk(carry_most, removed);
+	return true;
 }
 
 /*
