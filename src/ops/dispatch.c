@@ -41,6 +41,9 @@
 								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define REST_MS 60000			/* a turn at least so often, whatever happens */
+#define SWEEP_MS 5				/* between two steps of a sweep, at least, and
+								 * so many times what a step took: */
+#define SWEEP_REST 3			/* a quarter of a processor */
 
 /* runs for one executor, gathered in a turn */
 typedef struct Batch
@@ -83,8 +86,15 @@ until_sweep(void)
 static void
 sweep(void)
 {
+	TimestampTz begun = GetCurrentTimestamp();
+	TimestampTz done;
+	int64		rest = wf_sweep_interval * INT64CONST(1000);
+
 	sweeping = wf_expire_in_background();
-	next_sweep = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sweeping ? 10 : wf_sweep_interval);
+	done = GetCurrentTimestamp();
+	if (sweeping)
+		rest = Min(rest, Max(SWEEP_MS * INT64CONST(1000), (done - begun) * SWEEP_REST));
+	next_sweep = done + rest;
 }
 
 TimestampTz

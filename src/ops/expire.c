@@ -40,7 +40,7 @@
 
 PG_FUNCTION_INFO_V1(wf_expire);
 
-#define STEP_RUNS 2000			/* looked at in a step of the background */
+#define STEP_RUNS 500			/* looked at in a step of the background */
 #define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs ... */
 #define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
 #define CARRY_SHARE 5			/* up to a fifth of a slice's runs are
@@ -147,6 +147,18 @@ note_kept(Walk *w, bool movable)
 	return movable;
 }
 
+/*
+ * A run's last event.  One without events is queued; that it has just been
+ * carried to another slice only matters to who is about to carry it.
+ */
+static void
+last_event(const Walk *w, WfRun *run, WfEvent *last)
+{
+	wf_event_last(&run->run_id, run->slice, NULL, last);
+	if (last->kind == WF_EVENT_MOVED || (w->carrying && last->kind == WF_EVENT_NONE))
+		wf_event_of_run(run, NULL, last);
+}
+
 static bool
 look_at(const WfRun *run, void *arg)
 {
@@ -162,7 +174,7 @@ look_at(const WfRun *run, void *arg)
 		w->over += run->holds_key ? 2 : 1;
 		return true;
 	}
-	wf_event_of_run(&now, NULL, &last);
+	last_event(w, &now, &last);
 	if (now.slice != run->slice)
 		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
