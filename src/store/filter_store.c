@@ -32,7 +32,7 @@
 #include "store/filter_store.h"
 #include "store/relations.h"
 
-#define STEP_ENTRIES 10000		/* of the index, read in a turn */
+#define STEP_ENTRIES 2000		/* of the index, read in a turn */
 #define ENTRIES_PER_PAGE 250	/* of an index that is rather full */
 
 /* the filter that is being made; NULL: none */
