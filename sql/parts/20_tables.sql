@@ -91,6 +91,22 @@ CREATE TABLE wf.clock (
 COMMENT ON TABLE wf.clock IS 'the latest time seen, as of the last sweep that had something to store';
 INSERT INTO wf.clock VALUES (clock_timestamp());
 
+-- Positions of readers, each made of the elements of the same number.  Not
+-- dumped: a hint for the next start of this server.
+CREATE TABLE wf.queue_position (
+	workflow_id integer NOT NULL,
+	streams integer[] NOT NULL,
+	opened_at timestamptz[] NOT NULL,
+	priorities integer[] NOT NULL,
+	run_at timestamptz[] NOT NULL,
+	run_ids uuid[] NOT NULL,
+	CONSTRAINT queue_position_pkey PRIMARY KEY (workflow_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE wf.queue_position IS 'how far the queues of each workflow had been taken, as of the last sweep that found them further';
+COMMENT ON COLUMN wf.queue_position.streams IS 'numbers of slices, and of slices plus 8 for what was queued again';
+COMMENT ON COLUMN wf.queue_position.opened_at IS 'since when the slice was written to; a position of an earlier time does not count';
+COMMENT ON COLUMN wf.queue_position.priorities IS 'of the entries; each priority of a slice has a position of its own';
+
 -- A run as it was enqueued.  Immutable but for three rare acts: a key that
 -- moves on to another run (key_digest becomes NULL), on_conflict => 'replace',
 -- and wf_erase.  The state of a run is that of its last event.

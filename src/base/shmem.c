@@ -120,6 +120,8 @@ initialize_database(WfDatabase *database)
 	pg_atomic_init_u32(&database->work, 0);
 	pg_atomic_init_u32(&database->reread, 0);
 	pg_atomic_init_u32(&database->any_notice, 0);
+	pg_atomic_init_u32(&database->moved, 0);
+	pg_atomic_init_u32(&database->holding, 0);
 	pg_atomic_init_u32(&database->short_of_processes, 0);
 	pg_atomic_init_u64(&database->audit_written, 0);
 	SpinLockInit(&database->leases.mutex);
@@ -190,6 +192,8 @@ wf_database_take(Oid dbid)
 		wf_leases_reset(&database->leases);
 		pg_atomic_write_u32(&database->work, 0);
 		pg_atomic_write_u32(&database->reread, 0);
+		pg_atomic_write_u32(&database->moved, 0);
+		pg_atomic_write_u32(&database->holding, 0);
 		pg_atomic_write_u32(&database->short_of_processes, 0);
 		clear_notices(database);
 		database->dbid = dbid;

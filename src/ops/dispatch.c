@@ -28,6 +28,7 @@
 #include "ops/expire.h"
 #include "ops/lease.h"
 #include "ops/pool.h"
+#include "ops/positions.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
 #include "ops/suspects.h"
@@ -126,6 +127,8 @@ wf_dispatch_turn(void)
 	wake = Min(wake, wf_lease_sweep(now));
 	if (wf_dispatch)
 		wake = Min(wake, hand_over(now, told));
+	if (wf_positions_look_behind())
+		wake = now;
 	return Min(wake, now + until_sweep());
 }
 
@@ -140,7 +143,7 @@ wf_dispatch_may_rest(TimestampTz *until)
 	if (wf_dispatch)
 		*until = Min(*until, wf_queues_next());
 	return *until > now && turned <= now && !sweeping && turned_at == GetLastImportantRecPtr() &&
-		wf_outstanding_count() == 0 &&
+		wf_outstanding_count() == 0 && !wf_queues_any_behind() &&
 		pg_atomic_read_u32(&database->work) == 0 &&
 		pg_atomic_read_u32(&database->reread) == 0 &&
 		pg_atomic_read_u32(&database->any_notice) == 0 && wf_audit_idle();

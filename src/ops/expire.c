@@ -26,6 +26,7 @@
 #include "ops/expire.h"
 #include "ops/lease.h"
 #include "ops/outcome.h"
+#include "ops/positions.h"
 #include "ops/queues.h"
 #include "ops/task_expire.h"
 #include "ops/turn.h"
@@ -392,6 +393,8 @@ follow_renames(void)
 bool
 wf_expire_in_background(void)
 {
+	static TimestampTz positions_saved = 0;
+	TimestampTz now = GetCurrentTimestamp();
 	int64		removed = 0;
 	bool		more = false;
 
@@ -402,6 +405,11 @@ wf_expire_in_background(void)
 		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
 			(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
 		follow_renames();
+		if (!more || TimestampDifferenceExceeds(positions_saved, now, 1000))
+		{
+			wf_positions_save();
+			positions_saved = now;
+		}
 		wf_clock_save();
 	}
 	wf_turn_end();

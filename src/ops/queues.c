@@ -49,6 +49,8 @@ find_queue(int32 workflow_id)
 		queue->ready_at = 0;
 		queue->outstanding = 0;
 		queue->announcing = false;
+		queue->behind = NULL;
+		queue->saved = 0;
 	}
 	return queue;
 }
@@ -84,6 +86,8 @@ read_list(void)
 		if (queue->listed || queue->outstanding > 0)
 			continue;
 		pfree(queue->cursors);
+		if (queue->behind != NULL)
+			pfree(queue->behind);
 		hash_search(queues, &queue->workflow_id, HASH_REMOVE, NULL);
 	}
 }
@@ -105,6 +109,23 @@ wf_queues_refresh(WfQueue ***rotated)
 	for (int i = 0; i < list_length; i++)
 		(*rotated)[i] = list[(list_start + i) % list_length];
 	return list_length;
+}
+
+WfQueue *
+wf_queues_find(int32 workflow_id)
+{
+	WfQueue    *queue = hash_search(queues, &workflow_id, HASH_FIND, NULL);
+
+	return queue != NULL && queue->listed ? queue : NULL;
+}
+
+bool
+wf_queues_any_behind(void)
+{
+	for (int i = 0; i < list_length; i++)
+		if (list[i]->behind != NULL)
+			return true;
+	return false;
 }
 
 TimestampTz

@@ -19,10 +19,15 @@ typedef struct WfQueue
 	int			outstanding;	/* runs handed over and not finished */
 	bool		listed;			/* found when the list was last read */
 	bool		announcing;		/* external workers are told of its runs */
+	struct WfBehind *behind;	/* before positions that were loaded, to be
+								 * read once more; NULL: done (positions.c) */
+	uint64		saved;			/* what was stored of positions last */
 } WfQueue;
 
 /* the workflows, in an order that rotates from turn to turn */
 extern int	wf_queues_refresh(WfQueue ***queues);
+extern WfQueue *wf_queues_find(int32 workflow_id);	/* NULL: not listed */
+extern bool wf_queues_any_behind(void);
 extern TimestampTz wf_queues_next(void);	/* when one of them is to be
 											 * looked at */
 extern void wf_queues_take_notices(void);

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "ops/pool.h"
+#include "ops/positions.h"
 #include "ops/queues.h"
 #include "ops/recover.h"
 #include "ops/settle.h"
@@ -274,11 +275,10 @@ void
 wf_recover(void)
 {
 	WfReservation *reservations;
-	WfQueue   **queues;
 	int			n;
 
 	wf_turn_begin();
-	(void) wf_queues_refresh(&queues);
+	wf_positions_load();
 	adopt_executors();
 	n = wf_reservation_all(&reservations);
 	for (int i = 0; i < n; i++)

@@ -5,8 +5,9 @@
  * The dispatcher waits for no transaction of a user's, or whoever may cancel
  * a run could stop all others by leaving that uncommitted.  A run whose next
  * event another transaction is writing is held: it is not handed over again,
- * and looked at now and then until that transaction has ended.  Meanwhile
- * wf.reservation has it, so that it is found after a crash.
+ * and looked at when that transaction has ended, of which it tells
+ * (wf_run_moves).  Meanwhile wf.reservation has it, so that it is found after
+ * a crash.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/guc.h"
 #include "base/wakeup.h"
 #include "ops/outcome.h"
 #include "ops/queues.h"
@@ -25,8 +27,6 @@
 #include "store/reservation_store.h"
 #include "store/run_store.h"
 
-#define LOOK_MS 100				/* at what is held */
-
 typedef struct Held
 {
 	WfItem		item;
@@ -35,7 +35,7 @@ typedef struct Held
 } Held;
 
 static List *held = NIL;
-static TimestampTz next_look = 0;
+static TimestampTz next_look = 0;	/* when nobody has told */
 
 static bool settle(const WfItem *item, WfLeft how);
 static bool record_lost(const WfItem *item, bool was_at);
@@ -49,12 +49,11 @@ wf_settle(const WfItem *item, WfLeft how)
 		hold(item, how, true);
 }
 
-/* It may be that nobody has it in hand: wf_settle_held is to look at once. */
+/* It may be that nobody has it in hand. */
 void
 wf_settle_later(const WfItem *item)
 {
 	hold(item, WF_LEFT_UNRECORDED, false);
-	next_look = 0;
 }
 
 static void
@@ -68,6 +67,10 @@ hold(const WfItem *item, WfLeft how, bool reserve)
 	held = lappend(held, h);
 	MemoryContextSwitchTo(old);
 
+	/* who ends now tells us; who has just ended may not have */
+	pg_atomic_write_u32(&wf_database_mine()->holding, 1);
+	next_look = 0;
+
 	if (reserve)
 		wf_reservation_insert(-1, item, 1, &h->key);
 	wf_outstanding_add(item);
@@ -76,14 +79,15 @@ hold(const WfItem *item, WfLeft how, bool reserve)
 TimestampTz
 wf_settle_held(void)
 {
+	WfDatabase *database = wf_database_mine();
 	TimestampTz now = wf_clock_now();
 	ListCell   *lc;
 
 	if (held == NIL)
 		return DT_NOEND;
-	if (next_look > now)
+	if (pg_atomic_exchange_u32(&database->moved, 0) == 0 && next_look > now)
 		return next_look;
-	next_look = TimestampTzPlusMilliseconds(now, LOOK_MS);
+	next_look = TimestampTzPlusMilliseconds(now, wf_sweep_interval);
 
 	wf_turn_begin();
 	foreach(lc, held)
@@ -100,6 +104,8 @@ wf_settle_held(void)
 		pfree(h);
 	}
 	wf_turn_end();
+	if (held == NIL)
+		pg_atomic_write_u32(&database->holding, 0);
 	return held == NIL ? DT_NOEND : next_look;
 }
 

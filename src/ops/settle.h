@@ -30,7 +30,10 @@ extern void wf_settle(const WfItem *item, WfLeft how);
 /* the same for one that was left unrecorded, outside a transaction */
 extern void wf_settle_later(const WfItem *item);
 
-/* Look at what is held, in a transaction of its own; returns when to again. */
+/*
+ * Look at what is held, in a transaction of its own, if anybody has told that
+ * he has ended; returns when to all the same.
+ */
 extern TimestampTz wf_settle_held(void);
 
 extern bool wf_settle_holds(const pg_uuid_t *run_id);

@@ -101,9 +101,8 @@ next_priority(Reader *reader, bool first, int32 after, int32 *priority)
 
 /* The position remembered for a priority, or one to remember it in. */
 static WfPosition *
-position_of(Reader *reader, int32 priority)
+position_of(struct WfStream *stream, int32 priority)
 {
-	struct WfStream *stream = reader->stream;
 	WfPosition *position;
 
 	for (int i = 0; i < WF_POSITIONS; i++)
@@ -203,12 +202,24 @@ read_entry(Reader *reader, WfScan *scan, const pg_uuid_t *run_id, TimestampTz ru
 	return true;
 }
 
+/* Where an entry is in its priority of the stream. */
+static void
+read_place(Reader *reader, WfScan *scan, WfPosition *place)
+{
+	bool		isnull;
+
+	place->run_id = *DatumGetUUIDP(wf_scan_value(scan, 1, &isnull));
+	place->run_at = DatumGetTimestampTz(wf_scan_value(scan,
+													  reader->events ? EVENT_RUN_AT : RUN_RUN_AT,
+													  &isnull));
+}
+
 /* Read one priority of a stream; false: the limit is reached. */
 static bool
 read_priority(Reader *reader, int32 priority)
 {
-	WfPosition *position = position_of(reader, priority);
 	struct WfStream *stream = reader->stream;
+	WfPosition *position = position_of(stream, priority);
 	WfPosition	from = *position;
 	ScanKeyData after[2];
 	WfScan		scan;
@@ -217,28 +228,24 @@ read_priority(Reader *reader, int32 priority)
 	begin_entries(reader, priority, &from, after, &scan);
 	while (reader->n < reader->limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
-		bool		isnull;
-		pg_uuid_t	run_id = *DatumGetUUIDP(wf_scan_value(&scan, 1, &isnull));
-		TimestampTz run_at = DatumGetTimestampTz(wf_scan_value(&scan,
-															   reader->events ? EVENT_RUN_AT : RUN_RUN_AT,
-															   &isnull));
+		WfPosition	place = *position;
 
 		CHECK_FOR_INTERRUPTS();
-		if (run_at > reader->now)
+		read_place(reader, &scan, &place);
+		if (place.run_at > reader->now)
 		{
-			reader->next_due = Min(reader->next_due, run_at);
+			reader->next_due = Min(reader->next_due, place.run_at);
 			reader->later = true;
 			break;
 		}
-		if (read_entry(reader, &scan, &run_id, run_at, priority, &reader->items[reader->n]))
+		if (read_entry(reader, &scan, &place.run_id, place.run_at, priority, &reader->items[reader->n]))
 		{
 			if (reader->skip == NULL || !reader->skip(&reader->items[reader->n]))
 				reader->n++;
-			else if (reader->events && (stream->skipped == 0 || run_at < stream->skipped))
-				stream->skipped = run_at;
+			else if (reader->events && (stream->skipped == 0 || place.run_at < stream->skipped))
+				stream->skipped = place.run_at;
 		}
-		position->run_at = run_at;
-		position->run_id = run_id;
+		*position = place;
 		if (reader->cursors->dead == reader->stop_at)
 			break;
 	}
@@ -330,6 +337,15 @@ wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
 		position->run_id = item->run_id;
 		step_back(&position->run_id);
 	}
+}
+
+void
+wf_cursors_advance(WfCursors *cursors, int stream, const WfPosition *to)
+{
+	WfPosition *position = position_of(&cursors->streams[stream], to->priority);
+
+	if (compare_entry(to->run_at, &to->run_id, position) > 0)
+		*position = *to;
 }
 
 bool
@@ -444,6 +460,43 @@ wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now, int l
 				   TimestampTz *next_due)
 {
 	return take(workflow_id, cursors, now, limit, skip, unchecked, MOST_DEAD, items, next_due);
+}
+
+bool
+wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfPosition *until,
+					  bool (*skip) (const WfItem *item), WfItem *item)
+{
+	WfCursors  *unused = palloc0(sizeof(WfCursors));
+	WfPosition	begin = *from;
+	Reader		reader = {.cursors = unused};
+	ScanKeyData after[2];
+	WfScan		scan;
+	bool		found = false;
+
+	reader_init(&reader, workflow_id, stream);
+	reader.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	begin_entries(&reader, until->priority, &begin, after, &scan);
+	for (int i = 0; i < MOST_DEAD && !found; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!wf_scan_next(&scan, ForwardScanDirection))
+		{
+			*from = *until;
+			break;
+		}
+		read_place(&reader, &scan, from);
+		if (compare_entry(from->run_at, &from->run_id, until) > 0)
+		{
+			*from = *until;
+			break;
+		}
+		found = read_entry(&reader, &scan, &from->run_id, from->run_at, until->priority, item) &&
+			!skip(item);
+	}
+	wf_scan_end(&scan);
+	UnregisterSnapshot(reader.snapshot);
+	pfree(unused);
+	return found;
 }
 
 static void

@@ -21,6 +21,9 @@ extern bool wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 str
  */
 extern bool wf_cursors_reread_skipped(WfCursors *cursors);
 
+/* Everything up to a position has been taken: forward only. */
+extern void wf_cursors_advance(WfCursors *cursors, int stream, const WfPosition *to);
+
 /* Have an entry that was taken taken again. */
 extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 
@@ -41,6 +44,15 @@ extern int	wf_queue_take(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 extern int	wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now,
 							   int limit, bool (*skip) (const WfItem *item), bool unchecked,
 							   WfItem *items, TimestampTz *next_due);
+
+/*
+ * Does an entry of one priority of a stream count, after from and up to until,
+ * that is not to be passed over?  Looks at a bounded number of entries, and
+ * moves from past them: to until when there are no more.
+ */
+extern bool wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from,
+								  const WfPosition *until, bool (*skip) (const WfItem *item),
+								  WfItem *item);
 
 /*
  * Lock and open all that wf_queue_take and the reading of leases need, so that

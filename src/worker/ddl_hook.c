@@ -95,6 +95,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString,
 	if (prepared && (mine = wf_database_mine()) != NULL)
 	{
 		pg_atomic_write_u32(&mine->reread, 1);
+		pg_atomic_write_u32(&mine->moved, 1);
 		wf_wake_dispatcher();
 	}
 }

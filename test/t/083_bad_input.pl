@@ -159,7 +159,7 @@ sub digest
 		  FROM pg_class c
 		 WHERE c.relnamespace = 'wf'::regnamespace AND relkind = 'r'
 		   -- these are written in the background
-		   AND relname NOT IN ('counter', 'duplicate', 'reservation', 'clock', 'slice', 'task_slice')});
+		   AND relname NOT IN ('counter', 'duplicate', 'reservation', 'clock', 'queue_position', 'slice', 'task_slice')});
 }
 
 sub try

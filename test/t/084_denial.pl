@@ -86,7 +86,9 @@ bob_works('at first');
 
 # --- a transaction that is left open ------------------------------------------
 
-# The dispatcher waits for no transaction of a user's.
+# The dispatcher waits for no transaction of a user's, and goes on when told
+# that it has ended: not because it looks now and then.
+set_and_reload("pg_workflow.sweep_interval = '1h'");
 my $gate = $node->background_psql('postgres');
 $gate->query_safe('SELECT pg_advisory_lock(1)');
 for my $how ('ROLLBACK', 'COMMIT')
@@ -159,8 +161,7 @@ $open->query_safe('COMMIT');
 ok(ends($given, 'completed'), 'until it has been replaced');
 is(sql("SELECT result FROM wf.runs WHERE run_id = '$given'"), '2', 'and has the new payload');
 $open->quit;
-$node->append_conf('postgresql.conf', 'pg_workflow.max_executors = 4');
-$node->reload;
+set_and_reload('pg_workflow.max_executors = 4', "pg_workflow.sweep_interval = '10s'");
 
 # --- a key that is held open ---------------------------------------------------
 
