@@ -57,6 +57,8 @@ class Bar:
         found = median(self.values)
         if found != found:
             return "not measured"
+        if found == self.limit:
+            return "passed"
         share = found / self.limit - 1 if self.at_least else self.limit / found - 1
         return f"{'passed' if self.passed() else 'missed'} ({share:+.0%})"
 
