@@ -52,6 +52,7 @@ typedef struct Walk
 	int64		over;			/* tasks whose last row is over */
 	int64		kept;			/* last rows that are not */
 	int64		keep_most;		/* the walk ends when there are more */
+	bool		in_doubt;		/* of some it could not be told */
 	bool		carried;		/* a second look */
 } Walk;
 
@@ -134,7 +135,7 @@ static bool
 end_walk(int64 carry, int64 *removed)
 {
 	Walk		w = walk;
-	TimestampTz again = w.now + AGAIN_US + (w.over + w.kept) * AGAIN_ROW_US;
+	TimestampTz again = w.now + (w.in_doubt ? 0 : AGAIN_US) + (w.over + w.kept) * AGAIN_ROW_US;
 
 	walk.kind = WALK_NONE;
 	if (w.kind == WALK_CURRENT)
@@ -214,6 +215,7 @@ look_at(const WfTask *row, void *arg)
 		case WF_PROBE_IN_DOUBT:
 			/* whoever is at work on it may yet roll back */
 			w->kept += over ? 0 : 1;
+			w->in_doubt = true;
 			break;
 		case WF_PROBE_FOUND:
 		case WF_PROBE_NONE:
