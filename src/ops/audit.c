@@ -152,7 +152,7 @@ wf_unwritten_duplicates(PG_FUNCTION_ARGS)
 	uint64		after;
 	int			n;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	if (database == NULL)
 		return (Datum) 0;
 	after = pg_atomic_read_u64(&database->audit_written);
@@ -200,7 +200,7 @@ wf_unwritten_counters(PG_FUNCTION_ARGS)
 	WfCounters **counters;
 	int			n;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	n = wf_counters_mine(&counters);
 	for (int i = 0; i < n; i++)
 	{

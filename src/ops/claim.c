@@ -74,7 +74,7 @@ wf_claim(PG_FUNCTION_ARGS)
 {
 	Claim		claim = {0};
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	PreventCommandIfReadOnly("wf_claim()");
 	claim.out = (ReturnSetInfo *) fcinfo->resultinfo;
 	read_arguments(fcinfo, &claim);

@@ -74,7 +74,7 @@ wf_submit(PG_FUNCTION_ARGS)
 	Datum		values[6] = {0};
 	bool		nulls[6] = {false};
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	enqueue_one(fcinfo, "wf_submit()", &request, &answer);
 	memset(nulls, answer.skipped, sizeof(nulls));
 	values[0] = UUIDPGetDatum(&answer.run.run_id);
@@ -303,7 +303,7 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	int			n;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	result = (ReturnSetInfo *) fcinfo->resultinfo;
 	read_request(fcinfo, "wf_enqueue_many()", &request);
 	request.batch_at = wf_clock_now();

@@ -48,7 +48,7 @@ wf_workers(PG_FUNCTION_ARGS)
 	Worker	   *workers = palloc0(MAX_WORKERS * sizeof(Worker));
 	int			n = wf_shared != NULL ? collect(workers) : 0;
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	for (int i = 0; i < n; i++)
 		put_worker((ReturnSetInfo *) fcinfo->resultinfo, &workers[i]);
 	return (Datum) 0;

@@ -54,7 +54,7 @@ wf_task_begin(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false};
 
-	InitMaterializedSRF(fcinfo, 0);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	read_request(fcinfo, "wf_task_begin()", &request);
 	if (!PG_ARGISNULL(2))
 		wf_task_set_payload(&request, PG_GETARG_DATUM(2));
