@@ -43,6 +43,7 @@ enum
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_DELETE, \
+	.by_index = true, \
 }
 
 static WfStatement delete_events[WF_SLICES] = {
@@ -58,6 +59,7 @@ static WfStatement delete_events[WF_SLICES] = {
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_UPDATE, \
+	.by_index = true, \
 }
 
 static WfStatement erase_events[WF_SLICES] = {

@@ -51,6 +51,7 @@ static WfStatement release_key = {
 	.nargs = 2,
 	.argtypes = (const Oid[]) {UUIDOID, UUIDOID},
 	.expect = SPI_OK_UPDATE,
+	.by_index = true,
 };
 
 static WfStatement replace_run = {
@@ -62,6 +63,7 @@ static WfStatement replace_run = {
 	.nargs = 6,
 	.argtypes = (const Oid[]) {UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID},
 	.expect = SPI_OK_UPDATE,
+	.by_index = true,
 };
 
 #define DELETE_RUN(n) { \
@@ -70,6 +72,7 @@ static WfStatement replace_run = {
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_DELETE, \
+	.by_index = true, \
 }
 
 #define ERASE_RUN(n) { \
@@ -78,6 +81,7 @@ static WfStatement replace_run = {
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_UPDATE, \
+	.by_index = true, \
 }
 
 static WfStatement erase_run[WF_SLICES] = {

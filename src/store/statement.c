@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "utils/guc.h"
+
 #include "store/relations.h"
 #include "store/statement.h"
 
@@ -40,10 +42,28 @@ wf_spi_begin(void)
 	innermost = frame;
 }
 
+/*
+ * A plan may be made while a slice is almost empty, and is kept while it fills
+ * up.  What has no index then looks dear enough to be compiled.  Until
+ * wf_spi_end.
+ */
+static void
+plan_by_index(void)
+{
+	static const char *const off[] = {"enable_seqscan", "jit"};
+
+	for (int i = 0; i < lengthof(off); i++)
+		(void) set_config_option(off[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
 uint64
 wf_spi_run(WfStatement *statement, Datum *values, const char *nulls, long limit)
 {
 	int			code;
+
+	if (statement->by_index)
+		plan_by_index();
 
 	if (statement->plan == NULL)
 	{

@@ -16,6 +16,7 @@ typedef struct WfStatement
 	int			nargs;
 	const Oid  *argtypes;
 	int			expect;			/* SPI_OK_... */
+	bool		by_index;		/* whatever is known of the table's size */
 	SPIPlanPtr	plan;			/* kept by statement.c */
 } WfStatement;
 
