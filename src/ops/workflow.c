@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -163,7 +164,8 @@ wf_resume(PG_FUNCTION_ARGS)
 
 /*
  * wf.definitions_changed(): trigger of the tables that definitions are read
- * from.  Our own changes tell by themselves; these are the rows of a dump.
+ * from.  Our own changes tell by themselves; these are the rows of a dump.  A
+ * transaction that has written nothing has not changed any.
  */
 Datum
 wf_definitions_changed(PG_FUNCTION_ARGS)
@@ -172,7 +174,7 @@ wf_definitions_changed(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by a trigger", "wf.definitions_changed")));
-	if (wf_relations_if_any() != NULL)
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()) && wf_relations_if_any() != NULL)
 		wf_workflow_changed();
 	PG_RETURN_POINTER(NULL);
 }
