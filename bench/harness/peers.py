@@ -19,11 +19,11 @@ def install():
     for program in ("node", "npm"):
         if not shutil.which(program):
             raise Failed(f"there is no {program}")
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=PEERS,
+    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1"], cwd=PEERS,
                           text=True, capture_output=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["npm ci failed"]
-        raise Failed(next((line for line in lines if "network" in line or "code" in line), lines[0]))
+        raise Failed(next((line for line in lines if " code " in line), lines[0]))
 
 
 def versions():

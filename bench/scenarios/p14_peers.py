@@ -80,7 +80,8 @@ class Measured:
         except Failed as problem:
             if contender in OWN:
                 raise
-            self.left_out[contender] = str(problem).strip().splitlines()[0][:200]
+            lines = str(problem).strip().splitlines()
+            self.left_out[contender] = next((line for line in lines if "ERROR: " in line), lines[0])[:200]
             print(f"   left out: {contender}: {self.left_out[contender]}", flush=True)
             return None
 
@@ -226,6 +227,7 @@ def run(bench):
         except Failed as problem:
             print(f"   left out: {', '.join(LIBRARIES)}: {problem}", flush=True)
             measured.left_out.update(dict.fromkeys(LIBRARIES, str(problem)))
+            bench.report.section(f"{TITLE}: libraries", f"Left out, {', '.join(LIBRARIES)}: `{problem}`.", [])
             functions(bench, measured)
             return
         calls(bench, measured)
