@@ -9,6 +9,14 @@ export const pool = () => new pg.Pool({ max: 10 });
 export const url = ({ PGUSER, PGDATABASE, PGHOST } = process.env) =>
   `postgresql://${PGUSER}@localhost/${PGDATABASE}?host=${encodeURIComponent(PGHOST ?? '')}`;
 
+/** What autovacuum does within a minute or two: plans for empty tables don't do for full ones. */
+export async function analyze() {
+  const client = new pg.Client();
+  await client.connect();
+  await client.query('VACUUM ANALYZE');
+  await client.end();
+}
+
 export const pause = (/** @type {number} */ ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Call something at random times, so many times a second on average; wait for all of the calls. */

@@ -1,6 +1,6 @@
 // pg_workflow with a handler in SQL, whose result is when it began.
 // @ts-check
-import { pool, pause, paced, truth } from './common.mjs';
+import { analyze, pool, pause, paced, truth } from './common.mjs';
 
 const LEFT = "SELECT EXISTS (SELECT FROM wf.stats WHERE workflow = 'light' AND enqueued > completed)";
 
@@ -28,6 +28,7 @@ export async function open() {
       await connections.query("SELECT wf_pause('light')");
       await connections.query(`SELECT count(*) FROM wf_enqueue_many('light',
         (SELECT array_agg(jsonb_build_object('i', i)) FROM generate_series(1, $1::integer) i))`, [jobs]);
+      await analyze();
       const { rows: [{ begin }] } = await connections.query('SELECT clock_timestamp()::text AS begin');
       await connections.query("SELECT wf_resume('light')");
       while (await truth(connections, LEFT)) await pause(20);

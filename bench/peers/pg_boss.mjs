@@ -25,7 +25,7 @@ export async function open() {
       for (let i = 0; i < (drain ? 2 : 1); i++) {
         ids.push(await boss.work(QUEUE, { batchSize: 500, pollingIntervalSeconds: 0.5 }, async (jobs) => {
           jobs.forEach(({ data }) => began(data));
-          if (jobs.length === 500) boss.notifyWorker(ids[i]);      // there may be more: not to wait for the next poll
+          boss.notifyWorker(ids[i]);              // there may be more: not to wait for the next poll
         }));
       }
       return () => Promise.all(ids.map((id) => boss.offWork({ id })));

@@ -18,7 +18,7 @@
 // @ts-check
 import { createInterface } from 'node:readline';
 import { randomUUID } from 'node:crypto';
-import { pause, paced } from './common.mjs';
+import { analyze, pause, paced } from './common.mjs';
 
 const [name] = process.argv.slice(2);
 
@@ -39,6 +39,7 @@ async function rate(clients, seconds, call) {
 /** Jobs a second, from the start of the first to the completion of the last. */
 async function drain(contender, jobs) {
   await contender.add(jobs);
+  await analyze();
   let first = 0;
   let begun = 0;
   /** @type {(value?: unknown) => void} */
