@@ -46,7 +46,29 @@ my ($status, $out, $err) = $standby->psql('postgres', q{SELECT * FROM wf_task_be
 	extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
 like($err, qr/25006/, 'but nothing is begun');
 
-$primary->stop;
+# --- failover: a handler under way, runs claimed by workers that live on -------
+
+$primary->safe_psql(
+	'postgres', q{
+	CREATE TABLE effect (run uuid);
+	CREATE FUNCTION slow(jsonb) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO public.effect VALUES (public.wf_current_run());
+		PERFORM pg_advisory_xact_lock_shared(1);
+	END $$;
+	SELECT wf_create_workflow('slow', 'slow(jsonb)', max_attempts => 1), wf_create_workflow('outside');
+	SELECT wf_enqueue('outside', '{"lease": "long"}'), wf_enqueue('outside', '{"lease": "short"}', run_at => clock_timestamp() - interval '1 minute');
+});
+my $gate = $primary->background_psql('postgres');
+$gate->query_safe('SELECT pg_advisory_lock(1)');
+my $slow = $primary->safe_psql('postgres', q{SELECT wf_enqueue('slow')});
+$primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM wf.workers WHERE workflow = 'slow' AND run_id IS NOT NULL}) or die 'not under way';
+my $short = $primary->safe_psql('postgres', q{SELECT run_id FROM wf_claim('{outside}', 1, '1 second', 'old')});
+my $long = $primary->safe_psql('postgres', q{SELECT run_id FROM wf_claim('{outside}', 1, '1 hour', 'old')});
+$primary->wait_for_catchup($standby);
+
+$primary->stop('immediate');
+eval { $gate->quit };
 $standby->promote;
 ok( $standby->poll_query_until(
 		'postgres',
@@ -54,8 +76,17 @@ ok( $standby->poll_query_until(
 	'they start when it is promoted');
 $standby->safe_psql('postgres', q{SELECT wf_resume('prove')});
 ok( $standby->poll_query_until(
-		'postgres', q{SELECT count(*) = 3 FROM wf.runs WHERE state = 'completed'}),
+		'postgres', q{SELECT count(*) = 3 FROM wf.runs WHERE workflow = 'prove' AND state = 'completed'}),
 	'and execute what was queued on the primary');
+ok($standby->poll_query_until('postgres', "SELECT state = 'completed' FROM wf.runs WHERE run_id = '$slow'"),
+	'and what was under way there, though it has one attempt');
+is($standby->safe_psql('postgres', 'SELECT count(*) FROM effect'), 1, 'whose effects are there once');
+is($standby->safe_psql('postgres', "SELECT count(wf_complete('$long', 1))"), 1, 'a lease goes on: its worker completes the run on the new primary');
+ok($standby->poll_query_until('postgres', "SELECT count(*) = 1 FROM wf_claim('{outside}', 1, '1 hour', 'new') WHERE run_id = '$short' AND attempt = 2"),
+	'one that has ended is over there, too, and the run is claimed again');
+is($standby->safe_psql('postgres', "SELECT count(wf_complete('$short', 2))"), 1, 'by one who completes it');
+(undef, undef, $err) = $standby->psql('postgres', "SELECT wf_complete('$short', 1)", extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+like($err, qr/WF004/, 'the worker that had it before is told that it has lost it');
 
 $standby->stop;
 done_testing();
