@@ -93,7 +93,9 @@ sweep(void)
 
 	sweeping = wf_expire_in_background();
 	done = GetCurrentTimestamp();
-	if (sweeping)
+	if (sweeping && wf_expire_urgent())
+		rest = 0;
+	else if (sweeping)
 		rest = Min(rest, Max(SWEEP_MS * INT64CONST(1000), (done - begun) * SWEEP_REST));
 	next_sweep = done + rest;
 }

@@ -72,6 +72,7 @@ typedef struct Walk
 static Walk walk;
 static bool in_background = false;	/* this is the dispatcher */
 static bool roles_changed = true;	/* since owners were last followed */
+static bool urgent = false;		/* the ring should turn, and has no room */
 static TimestampTz look_again[WF_SLICES];
 
 static bool step(int64 carry_most, bool patient, int64 *removed);
@@ -211,14 +212,12 @@ longest_retention(void)
 
 /* Is the current slice full, or old? */
 static bool
-should_turn(const WfRing *ring, TimestampTz now)
+wants_turn(const WfRing *ring, TimestampTz now)
 {
 	BlockNumber blocks = wf_run_blocks(ring->current);
 
-	if (ring->state[(ring->current + 1) % WF_SLICES] != WF_SLICE_EMPTY || blocks == 0)
-		return false;
 	return blocks >= TURN_BLOCKS ||
-		(ring->opened_at[ring->current] != 0 &&
+		(blocks > 0 && ring->opened_at[ring->current] != 0 &&
 		 now - ring->opened_at[ring->current] >= longest_retention() / TURN_SHARE);
 }
 
@@ -333,8 +332,13 @@ step(int64 carry_most, bool patient, int64 *removed)
 	look_again_if_changed();
 	if (ring->opened_at[ring->current] == 0 && wf_run_blocks(ring->current) > 0)
 		wf_ring_note_opening(now);
-	if (should_turn(ring, now) && wf_ring_turn(now, patient))
-		return true;
+	urgent = false;
+	if (wants_turn(ring, now))
+	{
+		urgent = ring->state[(ring->current + 1) % WF_SLICES] != WF_SLICE_EMPTY;
+		if (!urgent && wf_ring_turn(now, patient))
+			return true;
+	}
 	if (!walk.active)
 	{
 		int			slice = next_slice(ring, now);
@@ -388,6 +392,12 @@ follow_renames(void)
 		roles_changed = false;
 		(void) wf_workflow_follow_renames();
 	}
+}
+
+bool
+wf_expire_urgent(void)
+{
+	return urgent;
 }
 
 bool

@@ -9,4 +9,7 @@
 /* One bounded step, in transactions of its own; true: there is more to do. */
 extern bool wf_expire_in_background(void);
 
+/* Is there, as of the last step, no slice for the runs that will come? */
+extern bool wf_expire_urgent(void);
+
 #endif							/* WF_EXPIRE_H */
