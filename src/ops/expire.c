@@ -42,7 +42,9 @@
 PG_FUNCTION_INFO_V1(wf_expire);
 
 #define STEP_RUNS 500			/* looked at in a step of the background */
-#define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs ... */
+#define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs, if
+								 * there are others to spare, ... */
+#define TURN_SPARE 2			/* ... which are for old ones, */
 #define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
 #define CARRY_SHARE 5			/* up to a fifth of a slice's runs are
 								 * carried, */
@@ -215,8 +217,11 @@ static bool
 wants_turn(const WfRing *ring, TimestampTz now)
 {
 	BlockNumber blocks = wf_run_blocks(ring->current);
+	int			empty = 0;
 
-	return blocks >= TURN_BLOCKS ||
+	for (int i = 0; i < WF_SLICES; i++)
+		empty += ring->state[i] == WF_SLICE_EMPTY ? 1 : 0;
+	return (blocks >= TURN_BLOCKS && empty > TURN_SPARE) ||
 		(blocks > 0 && ring->opened_at[ring->current] != 0 &&
 		 now - ring->opened_at[ring->current] >= longest_retention() / TURN_SHARE);
 }
