@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define STEP_RUNS 500			/* looked at in a step of the background */
 #define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs, if
 								 * there are others to spare, ... */
-#define TURN_SPARE 2			/* ... which are for old ones, */
+#define TURN_SPARE 3			/* ... which are for old ones, */
 #define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
 #define CARRY_SHARE 5			/* up to a fifth of a slice's runs are
 								 * carried, */
@@ -237,18 +237,17 @@ look_again_if_changed(void)
 	seen = wf_workflow_epoch();
 }
 
-/* The oldest sealed slice that is worth a look. */
+/* The sealed slice that is worth a look, and was sealed first; -1: none is. */
 static int
 next_slice(const WfRing *ring, TimestampTz now)
 {
-	for (int i = 1; i < WF_SLICES; i++)
-	{
-		int			slice = (ring->current + i) % WF_SLICES;
+	int			oldest = -1;
 
-		if (ring->state[slice] == WF_SLICE_SEALED && look_again[slice] <= now)
-			return slice;
-	}
-	return -1;
+	for (int i = 0; i < WF_SLICES; i++)
+		if (ring->state[i] == WF_SLICE_SEALED && look_again[i] <= now &&
+			(oldest < 0 || ring->sealed_at[i] < ring->sealed_at[oldest]))
+			oldest = i;
+	return oldest;
 }
 
 static void
@@ -270,7 +269,7 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 static int64
 worth_carrying(const Walk *w, int64 runs_over)
 {
-	TimestampTz sealed_at = wf_ring()->opened_at[(w->slice + 1) % WF_SLICES];
+	TimestampTz sealed_at = wf_ring()->sealed_at[w->slice];
 	bool		outlived = sealed_at != 0 && w->now - sealed_at >= longest_retention();
 
 	return Max(runs_over / CARRY_SHARE, outlived ? CARRY_FEW : 0);
@@ -340,7 +339,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 	urgent = false;
 	if (wants_turn(ring, now))
 	{
-		urgent = ring->state[(ring->current + 1) % WF_SLICES] != WF_SLICE_EMPTY;
+		urgent = wf_ring_next(ring) < 0;
 		if (!urgent && wf_ring_turn(now, patient))
 			return true;
 	}
@@ -451,7 +450,7 @@ current_is_over(TimestampTz now)
 	Walk		saved = walk;
 	bool		over;
 
-	if (ring->state[(slice + 1) % WF_SLICES] != WF_SLICE_EMPTY)
+	if (wf_ring_next(ring) < 0)
 		return false;
 	begin_walk(slice, false, now);
 	over = wf_run_walk(slice, &walk.next, PG_INT64_MAX, is_over, &walk) &&

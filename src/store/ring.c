@@ -201,6 +201,19 @@ tell_change(Oid slice)
 	CommandCounterIncrement();
 }
 
+int
+wf_ring_next(const WfRing *ring)
+{
+	for (int i = 1; i < WF_SLICES; i++)
+	{
+		int			slice = (ring->current + i) % WF_SLICES;
+
+		if (ring->state[slice] == WF_SLICE_EMPTY)
+			return slice;
+	}
+	return -1;
+}
+
 bool
 wf_ring_turn(TimestampTz now, bool patient)
 {
@@ -212,8 +225,7 @@ wf_ring_turn(TimestampTz now, bool patient)
 	if (!lock_out_writers(patient, now))
 		return false;
 	old = *wf_ring();
-	next = (old.current + 1) % WF_SLICES;
-	if (old.state[next] != WF_SLICE_EMPTY)
+	if ((next = wf_ring_next(&old)) < 0)
 		return false;
 
 	wf_spi_begin();

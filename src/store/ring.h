@@ -35,8 +35,11 @@ extern const WfRing *wf_ring(void);
  */
 extern const WfRing *wf_ring_for_write(void);
 
+/* The slice to write to next: the next one that is empty; -1: none is. */
+extern int	wf_ring_next(const WfRing *ring);
+
 /*
- * Seal the current slice and write to the next, if that is empty.  Needs a
+ * Seal the current slice and write to the next, if there is one.  Needs a
  * moment in which nobody writes.  patient: may hold writers up for that, by
  * up to a second, where that promises to help; else only if there is one now.
  */

@@ -189,5 +189,24 @@ my $standing = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
 make_slice_old();
 ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $standing"), 'and sweeps go on');
 
+# a slice that has to stay, since a run in it is claimed, is passed over
+sql('DROP EXTENSION pg_workflow');
+sql('CREATE EXTENSION pg_workflow');
+sql(q{
+	SELECT wf_create_workflow('stays');
+	SELECT wf_create_workflow('goes', retention => '0');
+	SELECT wf_enqueue('stays');
+});
+is(sql(q{SELECT count(*) FROM wf_claim('{stays}')}), 1, 'claimed');
+for my $turn (1 .. 9)
+{
+	sql(q{SELECT wf_cancel(wf_enqueue('goes'))});
+	poll(q{SELECT count(*) = 1 FROM wf.slice WHERE state = 'current'});
+	my $slice = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+	make_slice_old();
+	ok(poll("SELECT slice <> $slice FROM wf.slice WHERE state = 'current'"), "turn $turn");
+}
+is(sql(q{SELECT state FROM wf.slice WHERE slice = 0}), 'sealed', 'and stays');
+
 $node->stop;
 done_testing();
