@@ -166,14 +166,38 @@ wf_claim_queue_get(Oid extension, int32 workflow_id)
 	return queue;
 }
 
-bool
-wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
-					bool (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
+/*
+ * Move cursors of a queue, whose lock is held, back to what has been noticed.
+ * True: to before what had been read.  It stays noticed if it is only looked at.
+ */
+static bool
+go_back(WfClaimQueue *queue, WfCursors *cursors, bool only_look,
+		bool (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
 {
 	TimestampTz noticed;
 	uint32		streams;
 	bool		forget;
 
+	SpinLockAcquire(&queue->mutex);
+	noticed = queue->noticed;
+	streams = queue->noticed_streams;
+	forget = queue->forget;
+	if (!only_look)
+	{
+		queue->noticed_streams = 0;
+		queue->forget = false;
+	}
+	SpinLockRelease(&queue->mutex);
+
+	if (forget)
+		memset(cursors, 0, sizeof(*cursors));
+	return forget || (streams != 0 && rewind(cursors, noticed, streams));
+}
+
+bool
+wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
+					bool (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
+{
 	LWLockAcquire(queue->lock, LW_EXCLUSIVE);
 	if (!is_of(queue, workflow_id) || queue->extension != extension)
 	{
@@ -183,19 +207,13 @@ wf_claim_queue_lock(WfClaimQueue *queue, Oid extension, int32 workflow_id,
 	/* until the reading is over, others are to believe that there may be more */
 	queue->next_due = DT_NOBEGIN;
 	SpinLockAcquire(&queue->mutex);
-	noticed = queue->noticed;
-	streams = queue->noticed_streams;
-	forget = queue->forget;
-	if (queue->distrust || forget)
+	if (queue->distrust)
 		queue->trusted = false;
-	queue->noticed_streams = 0;
-	queue->forget = queue->distrust = false;
+	queue->distrust = false;
 	queue->used_at = GetCurrentTimestamp();
 	SpinLockRelease(&queue->mutex);
 
-	if (forget)
-		memset(&queue->cursors, 0, sizeof(queue->cursors));
-	else if (streams != 0 && rewind(&queue->cursors, noticed, streams))
+	if (go_back(queue, &queue->cursors, false, rewind))
 		queue->trusted = false;
 	return true;
 }
@@ -252,7 +270,8 @@ wf_claim_queues_forget(void)
 }
 
 bool
-wf_claim_queue_cursors(int32 workflow_id, WfCursors *cursors)
+wf_claim_queue_cursors(int32 workflow_id, WfCursors *cursors,
+					   bool (*rewind) (WfCursors *cursors, TimestampTz run_at, uint32 streams))
 {
 	WfClaimQueue *queue = find(workflow_id);
 	bool		ours;
@@ -262,7 +281,10 @@ wf_claim_queue_cursors(int32 workflow_id, WfCursors *cursors)
 	LWLockAcquire(queue->lock, LW_SHARED);
 	ours = is_of(queue, workflow_id);
 	if (ours)
+	{
 		*cursors = queue->cursors;
+		(void) go_back(queue, cursors, true, rewind);
+	}
 	LWLockRelease(queue->lock);
 	return ours;
 }

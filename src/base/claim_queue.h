@@ -110,7 +110,9 @@ extern void wf_claim_queue_notice(int32 workflow_id, TimestampTz run_at, uint32 
 /* 2PC, DDL: forget all positions of this database */
 extern void wf_claim_queues_forget(void);
 
-/* A copy of the cursors as they are; false: there are none. */
-extern bool wf_claim_queue_cursors(int32 workflow_id, WfCursors *cursors);
+/* A copy of the cursors, as who locks to read would find them; false: there are none. */
+extern bool wf_claim_queue_cursors(int32 workflow_id, WfCursors *cursors,
+								   bool (*rewind) (WfCursors *cursors, TimestampTz run_at,
+												   uint32 streams));
 
 #endif							/* WF_CLAIM_QUEUE_H */

@@ -117,11 +117,11 @@ typedef struct WfDatabase
 	pg_atomic_uint32 work;		/* something to look at */
 	pg_atomic_uint32 reread;	/* 2PC, DDL: forget all cursors */
 	pg_atomic_uint32 any_notice;	/* some bucket below is set */
-	pg_atomic_uint32 moved;		/* a transaction has ended that had a queued
-								 * run in hand */
+	pg_atomic_uint32 moved;		/* while it holds runs: a transaction has
+								 * ended that may have had one in hand */
 
 	/* set by the dispatcher, read by anybody; no lock */
-	pg_atomic_uint32 holding;	/* it waits for such a transaction to end */
+	pg_atomic_uint32 holding;	/* it waits for such transactions to end */
 	pg_atomic_uint32 short_of_processes;	/* an executor could not be
 											 * started: max_worker_processes */
 	pg_atomic_uint64 audit_written; /* entries of the ring up to here are in

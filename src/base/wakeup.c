@@ -44,6 +44,7 @@ typedef struct Action
 static Queued *queued = NULL;
 static Action *actions = NULL;	/* to do after commit */
 static Action *undos = NULL;	/* to do after a rollback */
+static bool awaited = false;	/* it has written what others may wait for */
 static bool committed = false;
 static const char *not_to_prepare = NULL;	/* what forbids PREPARE */
 static bool callbacks_registered = false;
@@ -59,6 +60,22 @@ is_awaited(int32 workflow_id)
 		wf_work_waiters(workflow_id) > 0;
 }
 
+/*
+ * The barrier stands between the end and the look: the dispatcher says that it
+ * waits, and then looks whether there is anything to wait for.
+ */
+static void
+tell_of_end(void)
+{
+	WfDatabase *database = awaited ? wf_database_mine() : NULL;
+
+	pg_memory_barrier();
+	if (database == NULL || pg_atomic_read_u32(&database->holding) == 0)
+		return;
+	pg_atomic_write_u32(&database->moved, 1);
+	wf_wake_dispatcher();
+}
+
 static void
 post_all(void)
 {
@@ -67,6 +84,7 @@ post_all(void)
 
 	for (Action *a = actions; a != NULL; a = a->next)
 		a->fn(a->arg);
+	tell_of_end();
 
 	for (Queued *q = queued; q != NULL; q = q->next)
 	{
@@ -116,16 +134,20 @@ at_transaction_end(XactEvent event, void *arg)
 		not_to_prepare = NULL;
 	if (event == XACT_EVENT_COMMIT)
 	{
-		committed = queued != NULL || actions != NULL;
+		committed = queued != NULL || actions != NULL || awaited;
 		undos = NULL;
 	}
 	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		if (event == XACT_EVENT_ABORT)
+		{
 			undo_level(0);
+			tell_of_end();
+		}
 		queued = NULL;
 		actions = NULL;
 		undos = NULL;
+		awaited = false;
 	}
 }
 
@@ -142,6 +164,7 @@ at_resource_release(ResourceReleasePhase phase, bool is_commit, bool is_top_leve
 	post_all();
 	queued = NULL;
 	actions = NULL;
+	awaited = false;
 }
 
 /* Entries of the newest transactions are at the head of all lists. */
@@ -182,7 +205,10 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId mine,
 					  SubTransactionId parent, void *arg)
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
 		drop_level(GetCurrentTransactionNestLevel());
+		tell_of_end();
+	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 		hand_to_parent(GetCurrentTransactionNestLevel());
 }
@@ -301,6 +327,15 @@ void
 wf_at_commit(void (*fn) (const void *arg), const void *arg, Size size)
 {
 	add_action(&actions, fn, arg, size);
+}
+
+void
+wf_wakeup_at_end(void)
+{
+	if (wf_shared == NULL)
+		return;
+	register_callbacks();
+	awaited = true;
 }
 
 void

@@ -52,6 +52,12 @@ extern void wf_at_commit(void (*fn) (const void *arg), const void *arg, Size siz
  */
 extern void wf_at_abort(void (*fn) (const void *arg), const void *arg, Size size);
 
+/*
+ * However the transaction, or the savepoint, ends: the dispatcher is to look
+ * then at what it holds, if anything (settle.c).
+ */
+extern void wf_wakeup_at_end(void);
+
 /* From here on the transaction cannot be PREPAREd: error 0A000. */
 extern void wf_refuse_prepare(const char *function);
 

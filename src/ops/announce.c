@@ -16,6 +16,7 @@
 #include "base/guc.h"
 #include "base/waiters.h"
 #include "ops/announce.h"
+#include "store/queue_store.h"
 #include "store/workflow_store.h"
 
 #define STEP 256				/* runs read at once for the channel */
@@ -38,10 +39,10 @@ catch_up(WfQueue *queue, const WfWorkflow *workflow)
 {
 	if (queue->announcing && workflow->max_running == 0)
 		return;
-	if (wf_claim_queue_cursors(queue->workflow_id, queue->cursors))
+	if (wf_claim_queue_cursors(queue->workflow_id, queue->cursors, wf_cursors_rewind))
 		for (int s = 0; s < WF_STREAMS; s++)
 			queue->cursors->streams[s].idle_until = 0;
-	queue->announcing = true;
+	queue->announcing = queue->announced = true;
 }
 
 void

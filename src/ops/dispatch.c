@@ -358,6 +358,11 @@ serve(WfQueue *queue, TimestampTz now, List **batches)
 	workflow = *found;
 	if (limit == 0)
 		return false;
+	if (queue->announced)
+	{
+		memset(queue->cursors, 0, sizeof(WfCursors));
+		queue->announcing = queue->announced = false;
+	}
 	if (!anything_due(queue, now))
 	{
 		wf_suspects_give_up(queue);

@@ -93,22 +93,8 @@ after_no_move(const void *arg)
 	wf_claim_queue_notice(moved->workflow_id, moved->run_at, streams);
 	if (database == NULL)
 		return;
-	pg_atomic_write_u32(&database->moved, 1);
 	wf_notice_post(database, moved->workflow_id, moved->run_at, streams);
 	wf_wake_dispatcher();
-}
-
-static void
-after_move(const void *arg)
-{
-	WfDatabase *database = wf_database_mine();
-
-	if (database == NULL)
-		return;
-	pg_atomic_write_u32(&database->moved, 1);
-	pg_memory_barrier();
-	if (pg_atomic_read_u32(&database->holding) != 0)
-		wf_wake_dispatcher();
 }
 
 void
@@ -122,7 +108,6 @@ wf_run_moves(const WfRun *run, const WfEvent *last)
 	moved.stream = last->seq == 0 ? WF_STREAM_RUN(run->slice) : WF_STREAM_EVENT(run->slice);
 	moved.run_at = last->run_at;
 	wf_at_abort(after_no_move, &moved, sizeof(moved));
-	wf_at_commit(after_move, &moved, sizeof(moved));
 }
 
 void

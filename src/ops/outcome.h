@@ -27,7 +27,6 @@ extern void wf_outcome_lapsed(const WfWorkflow *workflow, WfEvent *event);
 /*
  * The transaction moves a run that is queued.  If it is rolled back, whoever
  * reads the queue, and has passed the run by meanwhile, is told to go back.
- * However it ends, a dispatcher that holds such runs is to look at them.
  */
 extern void wf_run_moves(const WfRun *run, const WfEvent *last);
 

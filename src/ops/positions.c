@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -71,6 +72,25 @@ advance_claimers(int32 workflow_id, const WfCursors *stored)
 	wf_claim_queue_unlock(queue);
 }
 
+/* Anything that tells whether positions have moved; 0: there are none. */
+static uint64
+sum_of(const WfCursors *cursors)
+{
+	uint64		sum = 0;
+
+	for (int s = 0; s < WF_STREAMS; s++)
+		for (int i = 0; i < WF_POSITIONS; i++)
+		{
+			const WfPosition *position = &cursors->streams[s].positions[i];
+
+			if (!position->used)
+				continue;
+			sum = hash_combine64(sum, hash_bytes_extended((const unsigned char *) &position->run_at, sizeof(TimestampTz), s));
+			sum = hash_combine64(sum, hash_bytes_extended(position->run_id.data, UUID_LEN, (uint64) position->priority));
+		}
+	return sum;
+}
+
 static WfBehind *
 all_before(const WfCursors *stored)
 {
@@ -100,15 +120,16 @@ load(int32 workflow_id, const WfCursors *stored)
 
 	if (queue == NULL)
 	{
-		wf_positions_forget(workflow_id);
+		if (!XactReadOnly)
+			wf_positions_forget(workflow_id);
 		return;
 	}
 	if (has_handler(queue))
 		advance(queue->cursors, stored);
 	else
 		advance_claimers(workflow_id, stored);
-	if (queue->behind == NULL)
-		queue->behind = all_before(stored);
+	queue->behind = all_before(stored);
+	queue->saved = sum_of(stored);
 }
 
 void
@@ -118,25 +139,6 @@ wf_positions_load(void)
 
 	(void) wf_queues_refresh(&queues);
 	wf_positions_read(load);
-}
-
-/* Anything that tells whether positions have moved. */
-static uint64
-sum_of(const WfCursors *cursors)
-{
-	uint64		sum = 1;
-
-	for (int s = 0; s < WF_STREAMS; s++)
-		for (int i = 0; i < WF_POSITIONS; i++)
-		{
-			const WfPosition *position = &cursors->streams[s].positions[i];
-
-			if (!position->used)
-				continue;
-			sum = hash_combine64(sum, hash_bytes_extended((const unsigned char *) &position->run_at, sizeof(TimestampTz), s));
-			sum = hash_combine64(sum, hash_bytes_extended(position->run_id.data, UUID_LEN, (uint64) position->priority));
-		}
-	return sum;
 }
 
 void
@@ -154,7 +156,7 @@ wf_positions_save(void)
 
 		if (!has_handler(queues[i]))
 		{
-			if (!wf_claim_queue_cursors(queues[i]->workflow_id, copy))
+			if (!wf_claim_queue_cursors(queues[i]->workflow_id, copy, wf_cursors_rewind))
 				continue;
 			cursors = copy;
 		}
@@ -166,22 +168,15 @@ wf_positions_save(void)
 	}
 }
 
-static bool
-is_handed_over(const WfItem *item)
-{
-	return wf_outstanding_has(&item->run_id);
-}
-
+/* Whoever reads the queue now, and who will if it gets or loses its handler. */
 static void
 send_back(WfQueue *queue, const WfItem *item)
 {
 	uint32		streams = (uint32) 1 << (item->source == 'e' ? WF_STREAM_EVENT(item->slice) :
 										 WF_STREAM_RUN(item->slice));
 
-	if (has_handler(queue))
-		(void) wf_cursors_rewind(queue->cursors, item->run_at, streams);
-	else
-		wf_claim_queue_notice(queue->workflow_id, item->run_at, streams);
+	(void) wf_cursors_rewind(queue->cursors, item->run_at, streams);
+	wf_claim_queue_notice(queue->workflow_id, item->run_at, streams);
 	queue->ready_at = 0;
 }
 
@@ -205,7 +200,7 @@ look_behind(WfQueue *queue)
 		WfPosition *until = &behind->parts[last].until;
 
 		done = ring->state[stream % WF_SLICES] == WF_SLICE_EMPTY;
-		if (!done && wf_queue_look_between(queue->workflow_id, stream, from, until, is_handed_over, &item))
+		if (!done && wf_queue_look_between(queue->workflow_id, stream, from, until, &item))
 		{
 			send_back(queue, &item);
 			done = true;

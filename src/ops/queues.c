@@ -48,7 +48,7 @@ find_queue(int32 workflow_id)
 		queue->cursors = MemoryContextAllocZero(TopMemoryContext, sizeof(WfCursors));
 		queue->ready_at = 0;
 		queue->outstanding = 0;
-		queue->announcing = false;
+		queue->announcing = queue->announced = false;
 		queue->behind = NULL;
 		queue->saved = 0;
 	}

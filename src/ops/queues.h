@@ -19,6 +19,8 @@ typedef struct WfQueue
 	int			outstanding;	/* runs handed over and not finished */
 	bool		listed;			/* found when the list was last read */
 	bool		announcing;		/* external workers are told of its runs */
+	bool		announced;		/* the cursors are past runs of which no more
+								 * than that has been done */
 	struct WfBehind *behind;	/* before positions that were loaded, to be
 								 * read once more; NULL: done (positions.c) */
 	uint64		saved;			/* what was stored of positions last */

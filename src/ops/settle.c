@@ -6,8 +6,8 @@
  * a run could stop all others by leaving that uncommitted.  A run whose next
  * event another transaction is writing is held: it is not handed over again,
  * and looked at when that transaction has ended, of which it tells
- * (wf_run_moves).  Meanwhile wf.reservation has it, so that it is found after
- * a crash.
+ * (wf_wakeup_at_end).  Meanwhile wf.reservation has it, so that it is found
+ * after a crash.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -69,6 +69,7 @@ hold(const WfItem *item, WfLeft how, bool reserve)
 
 	/* who ends now tells us; who has just ended may not have */
 	pg_atomic_write_u32(&wf_database_mine()->holding, 1);
+	pg_memory_barrier();
 	next_look = 0;
 
 	if (reserve)

@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/wakeup.h"
 #include "store/event_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
@@ -335,6 +336,10 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 	bool		nulls[NCOLUMNS] = {false};
 	WfIndexEntry entries[4];
 	int			n = 0;
+
+	/* but for an executor's completion: nobody else is at that run */
+	if (arbiter)
+		wf_wakeup_at_end();
 
 	values[RUN_ID - 1] = UUIDPGetDatum(run_id);
 	values[AT - 1] = TimestampTzGetDatum(event->at);

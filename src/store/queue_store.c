@@ -464,7 +464,7 @@ wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz now, int l
 
 bool
 wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfPosition *until,
-					  bool (*skip) (const WfItem *item), WfItem *item)
+					  WfItem *item)
 {
 	WfCursors  *unused = palloc0(sizeof(WfCursors));
 	WfPosition	begin = *from;
@@ -490,8 +490,7 @@ wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfP
 			*from = *until;
 			break;
 		}
-		found = read_entry(&reader, &scan, &from->run_id, from->run_at, until->priority, item) &&
-			!skip(item);
+		found = read_entry(&reader, &scan, &from->run_id, from->run_at, until->priority, item);
 	}
 	wf_scan_end(&scan);
 	UnregisterSnapshot(reader.snapshot);

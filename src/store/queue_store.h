@@ -46,13 +46,12 @@ extern int	wf_queue_take_step(int32 workflow_id, WfCursors *cursors, TimestampTz
 							   WfItem *items, TimestampTz *next_due);
 
 /*
- * Does an entry of one priority of a stream count, after from and up to until,
- * that is not to be passed over?  Looks at a bounded number of entries, and
- * moves from past them: to until when there are no more.
+ * Does an entry of one priority of a stream count, after from and up to until?
+ * Looks at a bounded number of entries, and moves from past them: to until when
+ * there are no more.
  */
 extern bool wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from,
-								  const WfPosition *until, bool (*skip) (const WfItem *item),
-								  WfItem *item);
+								  const WfPosition *until, WfItem *item);
 
 /*
  * Lock and open all that wf_queue_take and the reading of leases need, so that

@@ -106,10 +106,11 @@ my $asleep = q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE query ~ '^CALL wf_
 # a session that waits for work, and what it is answered
 sub wait_for_work
 {
-	my ($answer) = @_;
+	my ($answer, $workflow) = @_;
+	$workflow //= 'job';
 	return IPC::Run::start(
 		[ 'psql', '-XAtq', '-h', $node->host, '-p', $node->port, '-d', 'postgres',
-			'-c', q{CALL wf_wait_for_work('{job}', '5 minutes')} ],
+			'-c', "CALL wf_wait_for_work('{$workflow}', '5 minutes')" ],
 		'>', $answer // \my $ignored);
 }
 
@@ -150,6 +151,22 @@ $holder->finish;
 $waiter->finish;
 is($ready, "t\n", 'until he rolls back');
 
+# nor is it with max_running, where nobody looks on his own for long
+$node->append_conf('postgresql.conf', "pg_workflow.sweep_interval = '1h'");
+$node->reload;
+sql(q{SELECT wf_enqueue('limited')});
+my $claimer = $node->background_psql('postgres');
+$claimer->query_safe(q{BEGIN; SELECT run_id FROM wf_claim('{limited}')});
+$waiter = wait_for_work(\my $limited_ready, 'limited');
+ok(poll("SELECT ($waiting) = 1 AND $asleep"), 'nor with max_running');
+$claimer->query_safe('ROLLBACK');
+ok(poll("SELECT ($waiting) = 0"), 'until he rolls back');
+$waiter->finish;
+is($limited_ready, "t\n", 'then it is');
+$claimer->quit;
+sql(q{SELECT wf_cancel_all('limited')});
+$node->append_conf('postgresql.conf', "pg_workflow.sweep_interval = '10s'");
+$node->reload;
 # the channel: told by the dispatcher, once the runs are due
 my $listener = $node->background_psql('postgres', on_error_stop => 0);
 $listener->query('LISTEN work');
@@ -162,6 +179,11 @@ for (1 .. 600)
 }
 like($heard, qr/Asynchronous notification "work" received/, 'the channel is notified of what is due');
 $listener->quit;
+
+# which nobody has claimed, so that a handler, once there is one, gets all of it
+sql(q{CREATE FUNCTION handle(jsonb) RETURNS void LANGUAGE sql AS ''; SELECT wf_alter_workflow('job', 'handle(jsonb)')});
+ok(poll(q{SELECT count(*) = 0 FROM wf.runs WHERE workflow = 'job' AND state = 'queued'}), 'what was announced is there for a handler');
+sql(q{SELECT wf_alter_workflow('job', '-')});
 
 # ---------------------------------------------------------------------------
 # A crash of the server: claims hold, and count as attempts when they lapse

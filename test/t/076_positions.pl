@@ -71,7 +71,11 @@ is(order_of(@two), "$two[0] $two[1]", 'does not count');
 # --- a workflow that is gone --------------------------------------------------
 
 sql(q{SELECT wf_drop_workflow('inside')});
+sql('ALTER DATABASE postgres SET default_transaction_read_only = on');
 $node->restart;
+ok(poll(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_workflow dispatcher' AND wait_event_type = 'Extension'}),
+	'has one still where nothing may be written');
+sql('SET default_transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only');
 ok(poll(q{SELECT count(*) = 1 FROM wf.queue_position}), 'has no position after the next start');
 
 $node->stop;

@@ -113,8 +113,34 @@ for my $how ('ROLLBACK', 'COMMIT')
 	ok(ends($run, 'cancelled'), 'and can be cancelled');
 }
 
-# the same with a prepared transaction, over a crash of the server
+# a run that was cancelled, and is being retried, when the executor ends that would not let go of it
+$gate->query_safe('SELECT pg_advisory_lock(2)');
+as('alice', q{
+	CREATE FUNCTION alice.clings(jsonb) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF wf_current_attempt() = 1 THEN
+			PERFORM pg_advisory_xact_lock_shared(1);
+		END IF;
+	EXCEPTION WHEN query_canceled THEN
+		PERFORM pg_advisory_xact_lock_shared(2);
+	END $$;
+	SELECT wf_alter_workflow('waits', 'alice.clings(jsonb)');
+});
 my $run = as('alice', q{SELECT wf_enqueue('waits')});
+under_way(1);
+sql("SELECT wf_cancel('$run')");
+poll(q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND NOT granted});
+my $retrying = session('alice');
+$retrying->query_safe("BEGIN; SELECT wf_retry('$run')");
+end_executors();
+bob_works('an executor ends while a retry of what it was at is not committed');
+$retrying->query_safe('COMMIT');
+$retrying->quit;
+ok(ends($run, 'completed'), 'committed, that is begun');
+as('alice', q{SELECT wf_alter_workflow('waits', 'alice.waits(jsonb)')});
+
+# the same with a prepared transaction, over a crash of the server
+$run = as('alice', q{SELECT wf_enqueue('waits')});
 under_way(1);
 sql("BEGIN; SELECT wf_cancel('$run'); PREPARE TRANSACTION 'held'");
 $node->stop('immediate');
