@@ -35,9 +35,14 @@ typedef struct WfCursors
 								 * none */
 		WfPosition	positions[WF_POSITIONS];
 		int			oldest;		/* position to be given up next */
-		bool		floored;	/* all of these priorities and below has been
-								 * taken, and nothing in them is due later */
+		bool		floored;	/* all of this priority and below has been
+								 * taken, and nothing more in them is due
+								 * before floor_due */
 		int32		floor;
+		TimestampTz floor_due;
+		bool		passed;		/* all of any priority that was due before
+								 * passed_at has been taken */
+		TimestampTz passed_at;
 	}			streams[WF_STREAMS];
 	uint32		dead;			/* entries met that did not count any more */
 } WfCursors;

@@ -63,8 +63,6 @@ typedef struct Reader
 	WfItem	   *items;
 	int			n;
 	TimestampTz next_due;
-	bool		later;			/* the priority at hand has something that is
-								 * due later */
 } Reader;
 
 static void
@@ -99,7 +97,18 @@ next_priority(Reader *reader, bool first, int32 after, int32 *priority)
 	return found;
 }
 
-/* The position remembered for a priority, or one to remember it in. */
+/* Something that was due then may be untaken, in a priority without a position. */
+static void
+lower_passed(struct WfStream *stream, TimestampTz run_at)
+{
+	if (stream->passed)
+		stream->passed_at = Min(stream->passed_at, run_at);
+}
+
+/*
+ * The position remembered for a priority, or one to remember it in.  Of those
+ * that have to be given up it is known that they were at passed_at.
+ */
 static WfPosition *
 position_of(struct WfStream *stream, int32 priority)
 {
@@ -111,10 +120,12 @@ position_of(struct WfStream *stream, int32 priority)
 
 	position = &stream->positions[stream->oldest];
 	stream->oldest = (stream->oldest + 1) % WF_POSITIONS;
+	if (position->used)
+		lower_passed(stream, position->run_at);
 	memset(position, 0, sizeof(*position));
 	position->used = true;
 	position->priority = priority;
-	position->run_at = DT_NOBEGIN;
+	position->run_at = stream->passed ? stream->passed_at : DT_NOBEGIN;
 	return position;
 }
 
@@ -224,7 +235,6 @@ read_priority(Reader *reader, int32 priority)
 	ScanKeyData after[2];
 	WfScan		scan;
 
-	reader->later = false;
 	begin_entries(reader, priority, &from, after, &scan);
 	while (reader->n < reader->limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
@@ -235,7 +245,6 @@ read_priority(Reader *reader, int32 priority)
 		if (place.run_at > reader->now)
 		{
 			reader->next_due = Min(reader->next_due, place.run_at);
-			reader->later = true;
 			break;
 		}
 		if (read_entry(reader, &scan, &place.run_id, place.run_at, priority, &reader->items[reader->n]))
@@ -255,31 +264,36 @@ read_priority(Reader *reader, int32 priority)
 
 /*
  * Read a stream, priority by priority.  However many there are, those that
- * have nothing left are not looked at again: the floor is raised past them.
+ * have nothing left are not looked at again until more is due in one of them:
+ * the floor is raised past them.
  */
 static void
 read_stream(Reader *reader)
 {
 	struct WfStream *stream = reader->stream;
 	int32		priority = stream->floor;
-	bool		first = !stream->floored;
-	bool		raising = true;
+	bool		first;
+
+	if (stream->floored && stream->floor_due != DT_NOEND && stream->floor_due <= reader->now)
+		stream->floored = false;
+	first = !stream->floored;
+	if (stream->floored)
+		reader->next_due = stream->floor_due;
 
 	while (next_priority(reader, first, priority, &priority))
 	{
 		first = false;
 		if (!read_priority(reader, priority))
 		{
-			reader->next_due = 0;	/* another reader's now may be earlier */
-			break;
+			stream->idle_until = 0; /* another reader's now may be earlier */
+			return;
 		}
-		raising = raising && !reader->later;
-		if (raising)
-		{
-			stream->floored = true;
-			stream->floor = priority;
-		}
+		stream->floored = true;
+		stream->floor = priority;
+		stream->floor_due = reader->next_due;
 	}
+	stream->passed = true;
+	stream->passed_at = reader->now;
 	stream->idle_until = reader->next_due;
 }
 
@@ -326,6 +340,7 @@ wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
 
 	stream->idle_until = 0;
 	lower_floor(stream, item->priority);
+	lower_passed(stream, item->run_at);
 	for (int i = 0; i < WF_POSITIONS; i++)
 	{
 		WfPosition *position = &stream->positions[i];
@@ -361,6 +376,7 @@ wf_cursors_rewind(WfCursors *cursors, TimestampTz run_at, uint32 streams)
 			continue;
 		stream->idle_until = 0;
 		stream->floored = false;
+		lower_passed(stream, run_at);
 		for (int i = 0; i < WF_POSITIONS; i++)
 		{
 			WfPosition *position = &stream->positions[i];

@@ -180,8 +180,19 @@ for (1 .. 600)
 like($heard, qr/Asynchronous notification "work" received/, 'the channel is notified of what is due');
 $listener->quit;
 
+# by however many priorities
+sql(q{
+	SELECT wf_enqueue('job', priority => p) FROM generate_series(1, 6) p, generate_series(1, 60);
+	SELECT wf_enqueue('job', priority => p, run_at => now() + interval '1 year') FROM generate_series(1, 6) p;
+	CREATE FUNCTION handle(jsonb) RETURNS void LANGUAGE sql AS '';
+	SELECT wf_create_workflow('beside', 'handle(jsonb)');
+	SELECT wf_enqueue('beside');
+});
+ok(poll(q{SELECT state = 'completed' FROM wf.runs WHERE workflow = 'beside'}), 'which keeps nobody from his work');
+sql(q{SELECT count(wf_cancel(run_id)) FROM wf.runs WHERE workflow = 'job' AND run_at > now()});
+
 # which nobody has claimed, so that a handler, once there is one, gets all of it
-sql(q{CREATE FUNCTION handle(jsonb) RETURNS void LANGUAGE sql AS ''; SELECT wf_alter_workflow('job', 'handle(jsonb)')});
+sql(q{SELECT wf_alter_workflow('job', 'handle(jsonb)')});
 ok(poll(q{SELECT count(*) = 0 FROM wf.runs WHERE workflow = 'job' AND state = 'queued'}), 'what was announced is there for a handler');
 sql(q{SELECT wf_alter_workflow('job', '-')});
 

@@ -68,6 +68,18 @@ sql(q{
 });
 all_ended();
 is(order_of('finely'), join(' ', 1 .. 200), 'by any number of priorities');
+# and past what is over in many of them, where something is due later in each
+sql(q{
+	SELECT wf_create_workflow('coarsely', 'handle(jsonb)');
+	SELECT wf_pause('coarsely');
+	SELECT count(wf_enqueue('coarsely', priority => p)) FROM generate_series(1, 6) p, generate_series(1, 2500);
+	SELECT wf_cancel_all('coarsely');
+	SELECT put('coarsely', 'later', priority => p, run_at => now() + interval '1 year') FROM generate_series(1, 6) p;
+	SELECT wf_resume('coarsely');
+});
+my $last = sql(q{SELECT put('coarsely', 'last', priority => 6)});
+is(ended($last), 'completed', 'nor do those of others hold one back');
+sql(q{SELECT wf_cancel_all('coarsely')});
 set_and_reload('pg_workflow.max_executors = 4');
 
 # --- due later, moved ---------------------------------------------------------
