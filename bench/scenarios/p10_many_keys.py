@@ -43,10 +43,9 @@ def turn(server):
 
 def spread_keys(server, workflow, n):
     """n live keys, in equal parts in all slices."""
-    sealed = int(server.value("SELECT count(*) FROM wf.slice WHERE state = 'sealed'"))
-    for part in range(SLICES - sealed):
+    for part in range(SLICES):
         enqueue_keys(server, workflow, n * part // SLICES, n * (part + 1) // SLICES)
-        if part + sealed < SLICES - 1:
+        if int(server.value("SELECT count(*) FROM wf.slice WHERE state <> 'empty'")) < SLICES:
             turn(server)
 
 
