@@ -110,6 +110,8 @@ SELECT r.run_id,
    AND NOT coalesce(r.kind OPERATOR(pg_catalog.=) ANY ('{c,f,x}') AND wf.is_past(wf.time_add(r.at, w.retention)), false);
 COMMENT ON VIEW wf.runs IS 'runs of the workflows that one may read';
 
+-- A run that is cancelled while it waits for its next attempt has ended the
+-- last one before.
 CREATE VIEW wf.attempts WITH (security_barrier) AS
 SELECT e.run_id,
 	   e.attempt,
@@ -126,7 +128,13 @@ SELECT e.run_id,
   FROM wf.event e
  WHERE e.workflow_id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.unnest(wf.readable_workflows())))
    AND e.kind OPERATOR(pg_catalog.=) ANY ('{c,f,r,x,l,b,k}')
-   AND e.attempt OPERATOR(pg_catalog.>) 0;
+   AND e.attempt OPERATOR(pg_catalog.>) 0
+   AND NOT (e.kind OPERATOR(pg_catalog.=) 'x' AND EXISTS (
+	   SELECT
+		 FROM wf.event b
+		WHERE b.run_id OPERATOR(pg_catalog.=) e.run_id
+		  AND b.attempt OPERATOR(pg_catalog.=) e.attempt
+		  AND b.kind OPERATOR(pg_catalog.=) ANY ('{f,r,l,b,k}')));
 COMMENT ON VIEW wf.attempts IS 'ended attempts of the runs that one may read';
 
 CREATE VIEW wf.keys WITH (security_barrier) AS

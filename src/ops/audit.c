@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -108,11 +107,6 @@ wf_audit_write(void)
 	}
 
 	wf_turn_begin();
-	if (XactReadOnly)
-	{
-		wf_turn_end();
-		return false;
-	}
 	wf_duplicate_insert(entries, nentries);
 	for (int i = 0; i < ncounters; i++)
 		if (unwritten(counters[i], counts[i]))

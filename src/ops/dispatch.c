@@ -106,9 +106,14 @@ wf_dispatch_turn(void)
 	WfDatabase *database = wf_database_mine();
 	TimestampTz now = wf_clock_now();
 	TimestampTz wake;
-	bool		told = pg_atomic_exchange_u32(&database->work, 0) != 0;
+	bool		told;
 	bool		sweep_is_due;
 
+	/* contract: nothing is dispatched or cleaned then */
+	if (DefaultXactReadOnly)
+		return DT_NOEND;
+
+	told = pg_atomic_exchange_u32(&database->work, 0) != 0;
 	turned = now;
 	turned_at = GetLastImportantRecPtr();
 	if (!recovered)
@@ -174,7 +179,7 @@ hand_over(TimestampTz now, bool told)
 	wf_turn_begin();
 	nqueues = wf_queues_refresh(&queues);
 	wf_queues_take_notices();
-	wake = XactReadOnly ? DT_NOEND : fill_batches(queues, nqueues, now, &batches);
+	wake = fill_batches(queues, nqueues, now, &batches);
 
 	foreach(lc, batches)
 	{
@@ -184,8 +189,7 @@ hand_over(TimestampTz now, bool told)
 			wf_reservation_insert(batch->executor - wf_shared->executors,
 								  batch->items, batch->n, &batch->key);
 	}
-	if (!XactReadOnly)
-		wf_announce_end();
+	wf_announce_end();
 	wf_turn_end();
 	reserved = XactLastCommitEnd;
 

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
@@ -414,18 +413,15 @@ wf_expire_in_background(void)
 
 	in_background = true;
 	wf_turn_begin();
-	if (!XactReadOnly)
+	more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
+		(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
+	follow_renames();
+	if (!more || TimestampDifferenceExceeds(positions_saved, now, 1000))
 	{
-		more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
-			(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
-		follow_renames();
-		if (!more || TimestampDifferenceExceeds(positions_saved, now, 1000))
-		{
-			wf_positions_save();
-			positions_saved = now;
-		}
-		wf_clock_save();
+		wf_positions_save();
+		positions_saved = now;
 	}
+	wf_clock_save();
 	wf_turn_end();
 	return more;
 }

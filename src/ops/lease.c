@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "utils/timestamp.h"
 
 #include "base/claim_queue.h"
@@ -111,11 +110,6 @@ wf_lease_sweep(TimestampTz now)
 		return Max(wf_leases_next(mine), not_before);
 
 	wf_turn_begin();
-	if (XactReadOnly)
-	{
-		wf_turn_end();
-		return DT_NOEND;
-	}
 	n = wf_lease_list(from, now, WF_ANY_WORKFLOW, STEP, false, &leases, &reached);
 	for (int i = 0; i < n; i++)
 		settle(&leases[i], now);

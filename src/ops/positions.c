@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "common/hashfn.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -120,8 +119,7 @@ load(int32 workflow_id, const WfCursors *stored)
 
 	if (queue == NULL)
 	{
-		if (!XactReadOnly)
-			wf_positions_forget(workflow_id);
+		wf_positions_forget(workflow_id);
 		return;
 	}
 	if (has_handler(queue))

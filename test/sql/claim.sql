@@ -272,6 +272,16 @@ SELECT pg_temp.refusal($$CALL wf_wait_for_work('{claim.wait}', '-1 s')$$);
 SELECT pg_temp.refusal($$CALL wf_wait_for_work('{claim.wait}', NULL)$$);
 
 -- ---------------------------------------------------------------------------
+-- An attempt has one end, also where its run is cancelled after it
+-- ---------------------------------------------------------------------------
+SELECT wf_create_workflow('claim.ends', retry_delay => '1 hour');
+SELECT wf_enqueue('claim.ends') AS waits, wf_enqueue('claim.ends') AS runs \gset
+SELECT count(*) FROM wf_claim('{claim.ends}', 2);
+SELECT wf_fail(:'waits', 1, 'no');
+SELECT wf_cancel(:'waits'), wf_cancel(:'runs');
+SELECT run_id = :'runs' AS runs, attempt, outcome FROM wf.attempts WHERE run_id IN (:'waits', :'runs') ORDER BY 1;
+
+-- ---------------------------------------------------------------------------
 -- What wf_why and wf_drop_workflow say
 -- ---------------------------------------------------------------------------
 SELECT wf_complete(:'run', 1);

@@ -139,6 +139,22 @@ $retrying->quit;
 ok(ends($run, 'completed'), 'committed, that is begun');
 as('alice', q{SELECT wf_alter_workflow('waits', 'alice.waits(jsonb)')});
 
+# a server that is made read-only: everything pauses, nothing ends
+my $paused = as('alice', q{SELECT wf_enqueue('waits')});
+under_way(1);
+my $dispatcher = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_workflow dispatcher'};
+my $pid = sql($dispatcher);
+set_and_reload('default_transaction_read_only = on');
+poll(q{SELECT setting = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only'});
+end_executors();
+my $since = sql('SELECT clock_timestamp()');
+ok(poll("SELECT query_start > '$since' FROM pg_stat_activity WHERE pid = $pid"), 'an executor has ended, and the dispatcher has looked');
+set_and_reload('default_transaction_read_only = off');
+under_way(1);
+is(sql($dispatcher), $pid, 'it has stayed, and goes on when it may write');
+sql("SELECT wf_cancel('$paused')");
+ok(ends($paused, 'cancelled'), 'with the run that was under way');
+
 # the same with a prepared transaction, over a crash of the server
 $run = as('alice', q{SELECT wf_enqueue('waits')});
 under_way(1);
