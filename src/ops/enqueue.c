@@ -50,7 +50,8 @@ wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 		return;
 	}
 
-	wf_key_digest(request->workflow.id, item->key, item->key_length, &item->digest);
+	if (!item->has_digest)
+		wf_key_digest(request->workflow.id, item->key, item->key_length, &item->digest);
 	for (;;)
 	{
 		WfHolder	holder;

@@ -47,6 +47,7 @@ typedef struct WfRequestItem
 	const char *key;			/* NULL: none */
 	int			key_length;
 	pg_uuid_t	digest;
+	bool		has_digest;		/* digest was computed beforehand */
 	bool		has_run_id;		/* run_id was chosen beforehand */
 	pg_uuid_t	run_id;
 } WfRequestItem;

@@ -319,7 +319,8 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 		order[i] = &items[i];
 		wf_uuid7(&items[i].run_id, wf_ring_for_write()->current);
 		items[i].has_run_id = true;
-		if (items[i].key != NULL)
+		items[i].has_digest = items[i].key != NULL;
+		if (items[i].has_digest)
 			wf_key_digest(request.workflow.id, items[i].key, items[i].key_length,
 						  &items[i].digest);
 	}
