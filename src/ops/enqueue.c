@@ -50,8 +50,6 @@ wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 		return;
 	}
 
-	if (!item->has_digest)
-		wf_key_digest(request->workflow.id, item->key, item->key_length, &item->digest);
 	for (;;)
 	{
 		WfHolder	holder;

@@ -46,8 +46,7 @@ typedef struct WfRequestItem
 	uint8		fingerprint[WF_FINGERPRINT_LENGTH];
 	const char *key;			/* NULL: none */
 	int			key_length;
-	pg_uuid_t	digest;
-	bool		has_digest;		/* digest was computed beforehand */
+	pg_uuid_t	digest;			/* of the key */
 	bool		has_run_id;		/* run_id was chosen beforehand */
 	pg_uuid_t	run_id;
 } WfRequestItem;

@@ -99,6 +99,13 @@ wf_submit(PG_FUNCTION_ARGS)
 }
 
 static void
+digest_key(const WfRequest *request, WfRequestItem *item)
+{
+	if (item->key != NULL)
+		wf_key_digest(request->workflow.id, item->key, item->key_length, &item->digest);
+}
+
+static void
 enqueue_one(FunctionCallInfo fcinfo, const char *function, WfRequest *request,
 			WfAnswer *answer)
 {
@@ -108,6 +115,7 @@ enqueue_one(FunctionCallInfo fcinfo, const char *function, WfRequest *request,
 	if (PG_ARGISNULL(1))
 		refuse_null_payload(0);
 	read_item(PG_GETARG_DATUM(1), PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2), 0, &item);
+	digest_key(request, &item);
 	wf_enqueue_item(request, &item, answer);
 }
 
@@ -319,10 +327,7 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 		order[i] = &items[i];
 		wf_uuid7(&items[i].run_id, wf_ring_for_write()->current);
 		items[i].has_run_id = true;
-		items[i].has_digest = items[i].key != NULL;
-		if (items[i].has_digest)
-			wf_key_digest(request.workflow.id, items[i].key, items[i].key_length,
-						  &items[i].digest);
+		digest_key(&request, &items[i]);
 	}
 	if (!PG_ARGISNULL(2))
 		qsort(order, n, sizeof(*order), compare_items);

@@ -197,17 +197,25 @@ look_at(const WfRun *run, void *arg)
 static int64
 longest_retention(void)
 {
-	int64		longest = USECS_PER_MINUTE;
+	static int64 longest = 0;
+	static uint64 epoch;
+	uint64		seen = wf_workflow_epoch();
+	int64		found = USECS_PER_MINUTE;
 	int32	   *ids;
-	int			n = wf_workflow_ids(&ids);
+	int			n;
 
+	if (longest != 0 && epoch == seen)
+		return longest;
+	n = wf_workflow_ids(&ids);
 	for (int i = 0; i < n; i++)
 	{
 		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
 
 		if (workflow != NULL && !wf_interval_is_forever(&workflow->retention))
-			longest = Max(longest, wf_interval_us(&workflow->retention));
+			found = Max(found, wf_interval_us(&workflow->retention));
 	}
+	epoch = seen;
+	longest = found;
 	return longest;
 }
 

@@ -37,9 +37,6 @@ typedef struct WfBehind
 	}			parts[WF_STREAMS * WF_POSITIONS];
 } WfBehind;
 
-static void load(int32 workflow_id, const WfCursors *stored);
-static void send_back(WfQueue *queue, const WfItem *item);
-
 static bool
 has_handler(const WfQueue *queue)
 {
@@ -49,24 +46,22 @@ has_handler(const WfQueue *queue)
 }
 
 static void
-advance(WfCursors *cursors, const WfCursors *stored)
+advance(WfCursors *cursors, const WfBehind *behind)
 {
-	for (int s = 0; s < WF_STREAMS; s++)
-		for (int i = 0; i < WF_POSITIONS; i++)
-			if (stored->streams[s].positions[i].used)
-				wf_cursors_advance(cursors, s, &stored->streams[s].positions[i]);
+	for (int i = 0; i < behind->n; i++)
+		wf_cursors_advance(cursors, behind->parts[i].stream, &behind->parts[i].until);
 }
 
 /* Claimers may have begun to read; who holds the lock is through soon. */
 static void
-advance_claimers(int32 workflow_id, const WfCursors *stored)
+advance_claimers(int32 workflow_id, const WfBehind *behind)
 {
 	Oid			extension = wf_relations()->extension;
 	WfClaimQueue *queue = wf_claim_queue_get(extension, workflow_id);
 
 	if (queue == NULL || !wf_claim_queue_lock(queue, extension, workflow_id, wf_cursors_rewind))
 		return;
-	advance(&queue->cursors, stored);
+	advance(&queue->cursors, behind);
 	queue->trusted = false;
 	wf_claim_queue_unlock(queue);
 }
@@ -122,11 +117,11 @@ load(int32 workflow_id, const WfCursors *stored)
 		wf_positions_forget(workflow_id);
 		return;
 	}
-	if (has_handler(queue))
-		advance(queue->cursors, stored);
-	else
-		advance_claimers(workflow_id, stored);
 	queue->behind = all_before(stored);
+	if (has_handler(queue))
+		advance(queue->cursors, queue->behind);
+	else
+		advance_claimers(workflow_id, queue->behind);
 	queue->saved = sum_of(stored);
 }
 
@@ -170,8 +165,7 @@ wf_positions_save(void)
 static void
 send_back(WfQueue *queue, const WfItem *item)
 {
-	uint32		streams = (uint32) 1 << (item->source == 'e' ? WF_STREAM_EVENT(item->slice) :
-										 WF_STREAM_RUN(item->slice));
+	uint32		streams = (uint32) 1 << wf_item_stream(item);
 
 	(void) wf_cursors_rewind(queue->cursors, item->run_at, streams);
 	wf_claim_queue_notice(queue->workflow_id, item->run_at, streams);

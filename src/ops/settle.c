@@ -126,9 +126,7 @@ wf_settle_holds(const pg_uuid_t *run_id)
 void
 wf_queue_again(const WfItem *item)
 {
-	int			stream = item->source == 'e' ? WF_STREAM_EVENT(item->slice) : WF_STREAM_RUN(item->slice);
-
-	wf_notice_post(wf_database_mine(), item->workflow_id, item->run_at, (uint32) 1 << stream);
+	wf_notice_post(wf_database_mine(), item->workflow_id, item->run_at, (uint32) 1 << wf_item_stream(item));
 }
 
 /* Is another transaction writing an event of that number? */

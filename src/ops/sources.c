@@ -223,8 +223,7 @@ end_reading(WfSource *source, TimestampTz now, const WfItem *items, int n)
 			continue;
 		mine++;
 		earliest = Min(earliest, items[i].run_at);
-		streams |= (uint32) 1 << (items[i].source == 'e' ? WF_STREAM_EVENT(items[i].slice) :
-								  WF_STREAM_RUN(items[i].slice));
+		streams |= (uint32) 1 << wf_item_stream(&items[i]);
 	}
 	memcpy(&source->queue->cursors, source->cursors, sizeof(WfCursors));
 	source->queue->next_due = source->next_due > now ? source->next_due : DT_NOBEGIN;

@@ -192,10 +192,7 @@ read_entry(Reader *reader, WfScan *scan, const pg_uuid_t *run_id, TimestampTz ru
 	if (!reader->unchecked)
 		wf_event_last(run_id, reader->slice, reader->snapshot, &last);
 	if (last.seq != expected.seq)
-	{
-		reader->cursors->dead++;
 		return false;
-	}
 
 	memset(item, 0, sizeof(*item));
 	item->run_id = *run_id;
@@ -254,6 +251,8 @@ read_priority(Reader *reader, int32 priority)
 			else if (reader->events && (stream->skipped == 0 || place.run_at < stream->skipped))
 				stream->skipped = place.run_at;
 		}
+		else
+			reader->cursors->dead++;
 		*position = place;
 		if (reader->cursors->dead == reader->stop_at)
 			break;
@@ -331,12 +330,16 @@ step_back(pg_uuid_t *run_id)
 			break;
 }
 
+int
+wf_item_stream(const WfItem *item)
+{
+	return item->source == 'e' ? WF_STREAM_EVENT(item->slice) : WF_STREAM_RUN(item->slice);
+}
+
 void
 wf_cursors_put_back(WfCursors *cursors, const WfItem *item)
 {
-	struct WfStream *stream = &cursors->streams[item->source == 'e' ?
-												WF_STREAM_EVENT(item->slice) :
-												WF_STREAM_RUN(item->slice)];
+	struct WfStream *stream = &cursors->streams[wf_item_stream(item)];
 
 	stream->idle_until = 0;
 	lower_floor(stream, item->priority);
@@ -482,9 +485,8 @@ bool
 wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfPosition *until,
 					  WfItem *item)
 {
-	WfCursors  *unused = palloc0(sizeof(WfCursors));
 	WfPosition	begin = *from;
-	Reader		reader = {.cursors = unused};
+	Reader		reader = {0};
 	ScanKeyData after[2];
 	WfScan		scan;
 	bool		found = false;
@@ -510,7 +512,6 @@ wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfP
 	}
 	wf_scan_end(&scan);
 	UnregisterSnapshot(reader.snapshot);
-	pfree(unused);
 	return found;
 }
 

@@ -24,6 +24,9 @@ extern bool wf_cursors_reread_skipped(WfCursors *cursors);
 /* Everything up to a position has been taken: forward only. */
 extern void wf_cursors_advance(WfCursors *cursors, int stream, const WfPosition *to);
 
+/* the stream that an entry is of */
+extern int	wf_item_stream(const WfItem *item);
+
 /* Have an entry that was taken taken again. */
 extern void wf_cursors_put_back(WfCursors *cursors, const WfItem *item);
 
