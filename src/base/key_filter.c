@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * key_filter.c
- *		Which keys a sealed slice surely does not have: Bloom filters.
+ *		Which keys a slice surely does not have: Bloom filters.
  *
  * The memory is a row of chunks; a filter has some that are next to each
  * other, as cache lines.  A key sets six bits of one line, all chosen by its digest,
@@ -9,7 +9,8 @@
  *
  * Readers take no lock.  The version of a filter is odd while it is changed or
  * not complete; who finds the same even version before and after has read
- * what belongs together.
+ * what belongs together.  Nor do those who add keys to the filter of the current slice: a
+ * key that is added to a filter while that is dropped is lost, or a stray bit in another.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -25,7 +26,7 @@
 
 #define MAX_FILTERS 64			/* of all databases */
 #define CHUNK_SIZE (128 * 1024)
-#define LINE_SIZE 64			/* bytes; has 512 bits */
+#define LINE_SIZE 64			/* bytes; 512 bits, in words of 32 */
 #define BITS_PER_KEY 10
 #define BITS_OF_KEY 6			/* set for each key */
 
@@ -41,7 +42,7 @@ struct WfFilter
 
 typedef struct Pool
 {
-	pg_atomic_uint32 changes;	/* filters were published or dropped */
+	pg_atomic_uint32 changes;	/* filters were begun, published or dropped */
 	int			nchunks;
 	char	   *memory;			/* the chunks; at the same address everywhere */
 	WfFilter	filters[MAX_FILTERS];
@@ -120,7 +121,7 @@ wf_key_filter_find(Oid table)
 	{
 		WfFilter   *filter = &pool->filters[i];
 
-		if (is_published(filter) && filter->of.dbid == MyDatabaseId && filter->of.table == table)
+		if (filter->of.dbid == MyDatabaseId && filter->of.table == table)
 			return filter;
 	}
 	return NULL;
@@ -131,7 +132,7 @@ wf_key_filter_find(Oid table)
  * without a lock may find values that do not belong together: then the line
  * is a wrong one, but never outside the memory.
  */
-static uint64 *
+static pg_atomic_uint32 *
 line_of(const WfFilter *filter, const pg_uuid_t *digest, uint64 *bits)
 {
 	const uint64 lines_per_chunk = CHUNK_SIZE / LINE_SIZE;
@@ -143,7 +144,7 @@ line_of(const WfFilter *filter, const pg_uuid_t *digest, uint64 *bits)
 	memcpy(bits, digest->data + sizeof(hash), sizeof(*bits));
 	line = (uint64) filter->first * lines_per_chunk + (((uint64) hash * lines) >> 32);
 	line = Min(line, pool->nchunks * lines_per_chunk - 1);
-	return (uint64 *) (pool->memory + line * LINE_SIZE);
+	return (pg_atomic_uint32 *) (pool->memory + line * LINE_SIZE);
 }
 
 bool
@@ -151,7 +152,7 @@ wf_key_filter_excludes(WfFilter *filter, const WfFilterOf *of, const pg_uuid_t *
 {
 	uint32		version = pg_atomic_read_u32(&filter->version);
 	bool		excluded = false;
-	uint64	   *line;
+	pg_atomic_uint32 *line;
 	uint64		bits;
 
 	pg_read_barrier();
@@ -159,7 +160,7 @@ wf_key_filter_excludes(WfFilter *filter, const WfFilterOf *of, const pg_uuid_t *
 		return false;
 	line = line_of(filter, digest, &bits);
 	for (int i = 0; i < BITS_OF_KEY && !excluded; i++, bits >>= 9)
-		excluded = (line[(bits & 511) / 64] & (UINT64CONST(1) << (bits & 63))) == 0;
+		excluded = (pg_atomic_read_u32(&line[(bits & 511) / 32]) & (1U << (bits & 31))) == 0;
 	pg_read_barrier();
 	return excluded && pg_atomic_read_u32(&filter->version) == version;
 }
@@ -168,10 +169,10 @@ void
 wf_key_filter_add(WfFilter *filter, const pg_uuid_t *digest)
 {
 	uint64		bits;
-	uint64	   *line = line_of(filter, digest, &bits);
+	pg_atomic_uint32 *line = line_of(filter, digest, &bits);
 
 	for (int i = 0; i < BITS_OF_KEY; i++, bits >>= 9)
-		line[(bits & 511) / 64] |= UINT64CONST(1) << (bits & 63);
+		(void) pg_atomic_fetch_or_u32(&line[(bits & 511) / 32], 1U << (bits & 31));
 }
 
 /* Nobody may use the filter any more; the caller holds the lock. */
@@ -215,9 +216,12 @@ find_room(int nchunks)
 	return -1;
 }
 
-/* Take a place and chunks for it, less than wanted where there is not more. */
+/*
+ * Take a place and chunks for it, less than wanted where there is not more.
+ * Nobody finds it yet.
+ */
 static WfFilter *
-take(const WfFilterOf *of, int wanted)
+take(int wanted)
 {
 	WfFilter   *filter = NULL;
 
@@ -234,7 +238,7 @@ take(const WfFilterOf *of, int wanted)
 		if (first < 0)
 			continue;
 		memset(pool->used + first, true, n);
-		filter->of = *of;
+		filter->of.dbid = MyDatabaseId;
 		filter->first = first;
 		filter->nchunks = n;
 		return filter;
@@ -251,10 +255,18 @@ wf_key_filter_begin(const WfFilterOf *of, uint64 keys)
 	if (pool == NULL || wanted > 2 * (uint64) pool->nchunks)
 		return NULL;
 	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
-	filter = take(of, (int) wanted);
+	filter = take((int) wanted);
 	LWLockRelease(wf_shared->lock);
-	if (filter != NULL)
-		memset(pool->memory + (Size) filter->first * CHUNK_SIZE, 0, (Size) filter->nchunks * CHUNK_SIZE);
+	if (filter == NULL)
+		return NULL;
+	memset(pool->memory + (Size) filter->first * CHUNK_SIZE, 0, (Size) filter->nchunks * CHUNK_SIZE);
+
+	/* from here on it is found, and keys are added to it */
+	LWLockAcquire(wf_shared->lock, LW_EXCLUSIVE);
+	if (filter->of.dbid == MyDatabaseId)
+		filter->of = *of;
+	pg_atomic_fetch_add_u32(&pool->changes, 1);
+	LWLockRelease(wf_shared->lock);
 	return filter;
 }
 
@@ -272,6 +284,12 @@ wf_key_filter_publish(WfFilter *filter, const WfFilterOf *of)
 	}
 	LWLockRelease(wf_shared->lock);
 	return ours;
+}
+
+bool
+wf_key_filter_is_complete(WfFilter *filter)
+{
+	return is_published(filter);
 }
 
 bool

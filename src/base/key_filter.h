@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * key_filter.h
- *		Which keys a sealed slice surely does not have: Bloom filters.
+ *		Which keys a slice surely does not have: Bloom filters.
  *
  * In shared memory of a fixed size, of all databases.  A dispatcher makes the
  * filters of its database (store/filter_store.c); while there is none, or none
@@ -13,7 +13,10 @@
 #include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
-/* What a filter is about.  A slice that is filled anew has another sealed_at. */
+/*
+ * What a filter is about.  A slice that is filled anew has another sealed_at, or
+ * another file; sealed_at is 0 while it is filled.
+ */
 typedef struct WfFilterOf
 {
 	Oid			dbid;
@@ -28,8 +31,8 @@ extern Size wf_key_filter_shmem_size(void);
 extern void wf_key_filter_shmem_init(void);
 
 /*
- * The published filter of a table of this database, NULL if there is none;
- * good while wf_key_filter_changes() stays as it was before the call.
+ * The filter of a table of this database, complete or not, NULL if there is
+ * none; good while wf_key_filter_changes() stays as it was before the call.
  */
 extern WfFilter *wf_key_filter_find(Oid table);
 extern uint32 wf_key_filter_changes(void);
@@ -38,15 +41,20 @@ extern uint32 wf_key_filter_changes(void);
 extern bool wf_key_filter_excludes(WfFilter *filter, const WfFilterOf *of,
 								   const pg_uuid_t *digest);
 
+/* Add a key, by the dispatcher or by who binds it. */
+extern void wf_key_filter_add(WfFilter *filter, const pg_uuid_t *digest);
+
 /*
- * For the dispatcher: a filter with room for so many keys, which nobody uses
- * before it is published; NULL: no room.
+ * For the dispatcher: a filter with room for so many keys, which excludes
+ * nothing before it is published; NULL: no room.
  */
 extern WfFilter *wf_key_filter_begin(const WfFilterOf *of, uint64 keys);
-extern void wf_key_filter_add(WfFilter *filter, const pg_uuid_t *digest);
 
 /* false: it has been dropped, for a database that seemed to be gone */
 extern bool wf_key_filter_publish(WfFilter *filter, const WfFilterOf *of);
+
+/* Has it been published? */
+extern bool wf_key_filter_is_complete(WfFilter *filter);
 
 /* Is there a filter about this, published or being made? */
 extern bool wf_key_filter_exists(const WfFilterOf *of);

@@ -50,12 +50,12 @@ wf_enqueue_item(const WfRequest *request, WfRequestItem *item, WfAnswer *answer)
 		return;
 	}
 
-	for (;;)
+	for (bool thorough = false;; thorough = true)
 	{
 		WfHolder	holder;
 		bool		invisible;
 
-		switch (wf_run_probe_key(&item->digest, &answer->run, &holder, &invisible))
+		switch (wf_run_probe_key(&item->digest, thorough, &answer->run, &holder, &invisible))
 		{
 			case WF_PROBE_NONE:
 				if (insert_run(request, item, NULL, answer))

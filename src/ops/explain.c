@@ -124,7 +124,7 @@ explain(const WfWorkflow *workflow, const char *key, int length, Verdict *v, WfR
 	bool		invisible;
 
 	wf_key_digest(workflow->id, key, length, &item.digest);
-	switch (wf_run_probe_key(&item.digest, run, &holder, &invisible))
+	switch (wf_run_probe_key(&item.digest, true, run, &holder, &invisible))
 	{
 		case WF_PROBE_NONE:
 			v->verdict = "create";

@@ -74,7 +74,7 @@ take_key_again(WfRun *run)
 	whole.slice = wf_ring_for_write()->current;
 	for (;;)
 	{
-		switch (wf_run_probe_key(&whole.digest, &holder, &doubt, &invisible))
+		switch (wf_run_probe_key(&whole.digest, true, &holder, &doubt, &invisible))
 		{
 			case WF_PROBE_NONE:
 				if (!wf_run_insert(&whole))

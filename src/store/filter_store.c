@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * filter_store.c
- *		Filters of the keys in sealed slices: made from the index, asked first.
+ *		Filters of the keys in slices: made from the index, asked first.
  *
  * A new key has to be looked for in every slice.  But no key comes into a
  * slice once that is sealed: turning the ring locks out who writes, and keys
@@ -13,6 +13,13 @@
  * Rows that somebody puts into a sealed slice by hand are the one thing that
  * could be overlooked.  A restore does that: so none is made of an empty slice,
  * nor while anybody writes to it.
+ *
+ * The current slice has a filter of its own, to which whoever binds a key adds
+ * it, just before its row is written.  It may lack a key: of a row put there by hand, or
+ * written at the very moment when the filter was begun.  So it only saves a
+ * look that would find nothing: then the row is inserted, the unique index
+ * says if the key is there all the same, and it is looked for once more.
+ * When the slice is sealed it gets another filter, of its index alone.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -34,6 +41,7 @@
 
 #define STEP_ENTRIES 2000		/* of the index, read in a turn */
 #define ENTRIES_PER_PAGE 250	/* of an index that is rather full */
+#define CURRENT_KEYS 800000		/* what the current slice may hold one day */
 
 /* the filter that is being made; NULL: none */
 static struct
@@ -57,6 +65,7 @@ static struct
 static bool fits(WfFilter *filter, const WfFilterOf *of);
 static bool begin_some(void);
 static bool begin(const WfRing *ring, int slice);
+static bool has_begun(const WfRing *ring, int slice, Relation rel);
 static bool read_entries(void);
 
 /* What a filter of a slice as it is now is about. */
@@ -67,32 +76,51 @@ describe(const WfRing *ring, int slice, Relation rel, WfFilterOf *of)
 	of->dbid = MyDatabaseId;
 	of->table = RelationGetRelid(rel);
 	of->file = rel->rd_rel->relfilenode;
-	of->sealed_at = ring->sealed_at[slice];
+	of->sealed_at = ring->state[slice] == WF_SLICE_SEALED ? ring->sealed_at[slice] : 0;
 }
 
-bool
-wf_slice_excludes_key(const WfRing *ring, int slice, const pg_uuid_t *digest)
+/* The filter of a slice, and the file of its table; NULL: there is none. */
+static WfFilter *
+filter_of(int slice, Oid *file)
 {
-	WfFilterOf	of = {MyDatabaseId, wf_relations()->run_slice[slice], InvalidOid, ring->sealed_at[slice]};
-
-	if (ring->state[slice] != WF_SLICE_SEALED || of.sealed_at == 0)
-		return false;
 	if (known[slice].epoch != wf_relations_epoch() ||
 		known[slice].changes != wf_key_filter_changes())
 	{
+		Oid			table = wf_relations()->run_slice[slice];
 		Relation	rel;
 
 		/* what changes while we look has us look again */
 		known[slice].epoch = wf_relations_epoch();
 		known[slice].changes = wf_key_filter_changes();
-		rel = table_open(of.table, AccessShareLock);
+		rel = table_open(table, AccessShareLock);
 		known[slice].file = rel->rd_rel->relfilenode;
 		table_close(rel, AccessShareLock);
-		known[slice].filter = wf_key_filter_find(of.table);
+		known[slice].filter = wf_key_filter_find(table);
 	}
-	of.file = known[slice].file;
-	return known[slice].filter != NULL &&
-		wf_key_filter_excludes(known[slice].filter, &of, digest);
+	*file = known[slice].file;
+	return known[slice].filter;
+}
+
+bool
+wf_slice_excludes_key(const WfRing *ring, int slice, const pg_uuid_t *digest)
+{
+	WfFilterOf	of = {MyDatabaseId, wf_relations()->run_slice[slice]};
+	WfFilter   *filter;
+
+	if (ring->state[slice] == WF_SLICE_SEALED && (of.sealed_at = ring->sealed_at[slice]) == 0)
+		return false;
+	filter = filter_of(slice, &of.file);
+	return filter != NULL && wf_key_filter_excludes(filter, &of, digest);
+}
+
+void
+wf_slice_note_key(int slice, const pg_uuid_t *digest)
+{
+	Oid			file;
+	WfFilter   *filter = filter_of(slice, &file);
+
+	if (filter != NULL)
+		wf_key_filter_add(filter, digest);
 }
 
 bool
@@ -116,14 +144,14 @@ fits(WfFilter *filter, const WfFilterOf *of)
 {
 	const WfRing *ring = wf_ring();
 
-	if (filter != build.filter && wf_key_filter_find(of->table) != filter)
+	if (filter != build.filter && !wf_key_filter_is_complete(filter))
 		return false;
 	for (int slice = 0; slice < WF_SLICES; slice++)
 	{
 		WfFilterOf	now;
 		Relation	rel;
 
-		if (ring->state[slice] != WF_SLICE_SEALED || wf_relations()->run_slice[slice] != of->table)
+		if (ring->state[slice] == WF_SLICE_EMPTY || wf_relations()->run_slice[slice] != of->table)
 			continue;
 		rel = table_open(of->table, AccessShareLock);
 		describe(ring, slice, rel, &now);
@@ -133,17 +161,30 @@ fits(WfFilter *filter, const WfFilterOf *of)
 	return false;
 }
 
-/* Begin with a sealed slice that has no filter; false: there is none, or no room. */
+/* Begin with a slice that has no filter; false: there is none, or no room. */
 static bool
 begin_some(void)
 {
 	const WfRing *ring = wf_ring();
 
-	for (int slice = 0; slice < WF_SLICES; slice++)
-		if (ring->state[slice] == WF_SLICE_SEALED && ring->sealed_at[slice] != 0 &&
+	wf_ring_foreach(ring, slice)
+	{
+		if ((ring->state[slice] == WF_SLICE_CURRENT || ring->sealed_at[slice] != 0) &&
 			begin(ring, slice))
 			return true;
+	}
 	return false;
+}
+
+/*
+ * A sealed slice gets a filter when it has rows.  The current one gets it when
+ * it has rows, too, or, where the ring has ever turned, before.
+ */
+static bool
+has_begun(const WfRing *ring, int slice, Relation rel)
+{
+	return RelationGetNumberOfBlocks(rel) > 0 ||
+		(ring->state[slice] == WF_SLICE_CURRENT && ring->opened_at[slice] != 0);
 }
 
 static bool
@@ -152,22 +193,26 @@ begin(const WfRing *ring, int slice)
 	const WfRelations *r = wf_relations();
 	Relation	rel;
 	Relation	index;
+	bool		current = ring->state[slice] == WF_SLICE_CURRENT;
+	LOCKMODE	mode = current ? AccessShareLock : ShareLock;
 	uint64		keys;
 
-	/* is anybody writing there?  then not now */
-	if (!ConditionalLockRelationOid(r->run_slice[slice], ShareLock))
+	/* is anybody writing to a sealed one?  then not now */
+	if (!ConditionalLockRelationOid(r->run_slice[slice], mode))
 		return false;
 	rel = table_open(r->run_slice[slice], NoLock);
 	index = index_open(r->run_key[slice], AccessShareLock);
 	keys = (uint64) RelationGetNumberOfBlocks(index) * ENTRIES_PER_PAGE;
+	if (current)
+		keys = Max(keys, CURRENT_KEYS);
 	describe(ring, slice, rel, &build.of);
-	if (RelationGetNumberOfBlocks(rel) > 0 && !wf_key_filter_exists(&build.of))
+	if (has_begun(ring, slice, rel) && !wf_key_filter_exists(&build.of))
 		build.filter = wf_key_filter_begin(&build.of, keys);
 	build.slice = slice;
 	build.begun = false;
 	memset(&build.last, 0, sizeof(build.last));
 	index_close(index, AccessShareLock);
-	table_close(rel, ShareLock);
+	table_close(rel, mode);
 	return build.filter != NULL;
 }
 

@@ -128,8 +128,8 @@ wf_key_digest(int32 workflow_id, const char *key, int length, pg_uuid_t *digest)
 }
 
 WfProbe
-wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
-				 bool *invisible)
+wf_run_probe_key(const pg_uuid_t *digest, bool thorough, WfRun *run,
+				 WfHolder *holder, bool *invisible)
 {
 	bool		for_write = !RecoveryInProgress();
 	const WfRing *ring = for_write ? wf_ring_for_write() : wf_ring();
@@ -138,7 +138,9 @@ wf_run_probe_key(const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 	*invisible = false;
 	wf_ring_foreach(ring, slice)
 	{
-		if (for_write && wf_slice_excludes_key(ring, slice, digest))
+		bool		filtered = for_write && !(thorough && slice == ring->current);
+
+		if (filtered && wf_slice_excludes_key(ring, slice, digest))
 			continue;
 		if (probe_slice(slice, digest, run, holder, &in_doubt, invisible))
 			return WF_PROBE_FOUND;
@@ -299,6 +301,7 @@ wf_run_insert(WfRun *run)
 		entries[n++] = (WfIndexEntry) {
 			r->run_key[slice], 1, {UUIDPGetDatum(&run->digest)}
 		};
+		wf_slice_note_key(slice, &run->digest);
 	}
 	if (run->key != NULL)
 	{

@@ -68,8 +68,11 @@ extern void wf_key_digest(int32 workflow_id, const char *key, int length,
  * Takes no row lock, writes nothing.  invisible: found, but not for the
  * caller's snapshot (REPEATABLE READ and SERIALIZABLE).  The answer has the
  * run's payload if that is small and stands in the row as it is.
+ *
+ * Unless thorough, WF_PROBE_NONE may be wrong now and then: for who inserts the
+ * run next, and looks thoroughly if that fails.
  */
-extern WfProbe wf_run_probe_key(const pg_uuid_t *digest, WfRun *run,
+extern WfProbe wf_run_probe_key(const pg_uuid_t *digest, bool thorough, WfRun *run,
 								WfHolder *holder, bool *invisible);
 
 /* Insert a run; false: its key was taken since the probe. */

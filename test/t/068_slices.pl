@@ -93,6 +93,22 @@ my $sealed = fill_and_seal('f', 'old-', 30_000);
 ok(wait_for_filter($sealed), 'new keys are not looked up in it');
 is(enqueue_keys('f', 'old-', 30_000), 0, 'each of its keys is found there all the same');
 
+# the current slice has a filter, too, which who binds a key keeps up to date
+my $current = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+ok(wait_for_filter($current), 'new keys are not looked up in the current slice');
+cmp_ok(lookups($current, 200), '<', 60, 'nor after more of them');
+is(enqueue_keys('f', 'now-', 500), 500, 'new keys come there');
+is(enqueue_keys('f', 'now-', 500), 0, 'and are found there');
+is(sql(q{BEGIN; SELECT wf_enqueue('f', '1', 'undone') IS NOT NULL; ROLLBACK; SELECT created FROM wf_submit('f', '1', 'undone')}), "t\nt",
+	'one that was rolled back is free');
+sql(qq{
+	CREATE TABLE taken_out AS SELECT * FROM wf.run_$current;
+	TRUNCATE wf.run_$current;
+});
+ok(wait_for_filter($current), 'truncated by hand it gets another');
+sql(qq{INSERT INTO wf.run_$current SELECT * FROM taken_out; DROP TABLE taken_out});
+is(enqueue_keys('f', 'now-', 500), 0, 'keys that it does not know are found all the same');
+
 # keys only disappear from a sealed slice: what takes one over, gives it back or frees it
 my $first = sql(q{SELECT wf_find('f', 'old-1')});
 sql("SELECT wf_cancel('$first')");
