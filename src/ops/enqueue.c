@@ -158,7 +158,7 @@ insert_run(const WfRequest *request, WfRequestItem *item, const WfRun *replaced,
 		item->has_run_id = true;
 	}
 	create_run(request, item, replaced, now, &run);
-	if (!wf_run_insert(&run))
+	if (!wf_run_insert(&run, request->batch))
 		return false;
 
 	if (request->workflow.has_handler)
@@ -210,6 +210,9 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 			wf_report_invisible();
 	}
 
+	/* the run may be of this very batch, and is looked for by its id below */
+	if (request->batch != NULL && decision != WF_DECIDE_RETURN && decision != WF_DECIDE_SKIP)
+		wf_run_batch_flush(request->batch);
 	if (decision == WF_DECIDE_REPLACE && wait_for_writer(request, item, answer))
 		return false;
 	if (decision == WF_DECIDE_NEW || decision == WF_DECIDE_RESUME)

@@ -34,6 +34,7 @@ typedef struct WfRequest
 	bool		has_key_ttl;
 	Interval	key_ttl;
 	WfOnConflict on_conflict;
+	WfRunBatch *batch;			/* NULL: none */
 } WfRequest;
 
 /* one run to be made */

@@ -332,6 +332,7 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(2))
 		qsort(order, n, sizeof(*order), compare_items);
 
+	request.batch = wf_run_batch_begin(n);
 	each = AllocSetContextCreate(caller, "pg_workflow item", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < n; i++)
 	{
@@ -349,6 +350,7 @@ wf_enqueue_many(PG_FUNCTION_ARGS)
 		skipped[at] = answer.skipped;
 		MemoryContextSwitchTo(caller);
 	}
+	wf_run_batch_flush(request.batch);
 	for (int i = 0; i < n; i++)
 	{
 		bool		nulls[3] = {false, skipped[i], false};

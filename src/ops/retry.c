@@ -77,7 +77,7 @@ take_key_again(WfRun *run)
 		switch (wf_run_probe_key(&whole.digest, true, &holder, &doubt, &invisible))
 		{
 			case WF_PROBE_NONE:
-				if (!wf_run_insert(&whole))
+				if (!wf_run_insert(&whole, NULL))
 					break;
 				if (whole.slice != run->slice)
 					wf_event_carry(&run->run_id, run->slice, whole.slice, false);

@@ -102,6 +102,29 @@ typedef enum Payload
 	PAYLOAD_WHOLE
 } Payload;
 
+/* runs of a batch whose entries have been put off, at most */
+#define BATCH_ROOM 10000
+
+typedef struct BatchRow
+{
+	pg_uuid_t	run_id;
+	int32		workflow_id;
+	int32		priority;
+	TimestampTz run_at;
+	ItemPointerData place;
+} BatchRow;
+
+struct WfRunBatch
+{
+	int			n;
+	int			room;
+	int			slice;			/* of all of them */
+	WfIndexEntry *entries;		/* room for those of one index */
+	ItemPointerData *places;
+	BatchRow	rows[FLEXIBLE_ARRAY_MEMBER];
+};
+
+static void put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place);
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
 static void end_probe(WfScan *scan, int slice, bool found);
@@ -270,14 +293,35 @@ read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run)
 		run->replaces = *DatumGetUUIDP(value);
 }
 
+static WfIndexEntry
+id_entry(int slice, const pg_uuid_t *run_id)
+{
+	return (WfIndexEntry) {
+		wf_relations()->run_id[slice], 1, {UUIDPGetDatum(run_id)}
+	};
+}
+
+static WfIndexEntry
+queue_entry(int slice, int32 workflow_id, int32 priority, TimestampTz run_at,
+			const pg_uuid_t *run_id)
+{
+	return (WfIndexEntry) {
+		wf_relations()->run_queue[slice], 4, {
+			Int32GetDatum(workflow_id), Int32GetDatum(priority),
+			TimestampTzGetDatum(run_at), UUIDPGetDatum(run_id)
+		}
+	};
+}
+
 bool
-wf_run_insert(WfRun *run)
+wf_run_insert(WfRun *run, WfRunBatch *batch)
 {
 	const WfRelations *r = wf_relations();
 	int			slice = run->slice;
 	Datum		values[NCOLUMNS] = {0};
 	bool		nulls[NCOLUMNS] = {false};
 	WfIndexEntry entries[3];
+	ItemPointerData place;
 	int			n = 0;
 	char		fingerprint[VARHDRSZ + WF_FINGERPRINT_LENGTH];
 
@@ -312,17 +356,77 @@ wf_run_insert(WfRun *run)
 	if (run->has_replaces)
 		values[REPLACES - 1] = UUIDPGetDatum(&run->replaces);
 
-	entries[n++] = (WfIndexEntry) {
-		r->run_id[slice], 1, {UUIDPGetDatum(&run->run_id)}
-	};
-	entries[n++] = (WfIndexEntry) {
-		r->run_queue[slice], 4, {
-			Int32GetDatum(run->workflow_id), Int32GetDatum(run->priority),
-			TimestampTzGetDatum(run->run_at), UUIDPGetDatum(&run->run_id)
-		}
-	};
-	return wf_table_insert(r->run_slice[slice], values, nulls, entries, n,
-						   run->holds_key);
+	if (batch == NULL)
+	{
+		entries[n++] = id_entry(slice, &run->run_id);
+		entries[n++] = queue_entry(slice, run->workflow_id, run->priority, run->run_at, &run->run_id);
+	}
+	if (!wf_table_insert(r->run_slice[slice], values, nulls, entries, n, run->holds_key, &place))
+		return false;
+	if (batch != NULL)
+		put_off(batch, run, &place);
+	return true;
+}
+
+WfRunBatch *
+wf_run_batch_begin(int n)
+{
+	int			room = Max(Min(n, BATCH_ROOM), 1);
+	WfRunBatch *batch = palloc(offsetof(WfRunBatch, rows) + sizeof(batch->rows[0]) * room);
+
+	batch->n = 0;
+	batch->room = room;
+	batch->entries = palloc(sizeof(*batch->entries) * room);
+	batch->places = palloc(sizeof(*batch->places) * room);
+	return batch;
+}
+
+/* Its entries in the indexes by id and of the queue come later. */
+static void
+put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place)
+{
+	BatchRow   *row;
+
+	if (batch->n == batch->room || (batch->n > 0 && batch->slice != run->slice))
+		wf_run_batch_flush(batch);
+	batch->slice = run->slice;
+	row = &batch->rows[batch->n++];
+	row->run_id = run->run_id;
+	row->workflow_id = run->workflow_id;
+	row->priority = run->priority;
+	row->run_at = run->run_at;
+	row->place = *place;
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	return memcmp(&((const BatchRow *) a)->run_id, &((const BatchRow *) b)->run_id, UUID_LEN);
+}
+
+void
+wf_run_batch_flush(WfRunBatch *batch)
+{
+	Oid			table = wf_relations()->run_slice[batch->slice];
+	int			n = batch->n;
+
+	if (n == 0)
+		return;
+	batch->n = 0;
+	qsort(batch->rows, n, sizeof(batch->rows[0]), compare_rows);
+	for (int i = 0; i < n; i++)
+	{
+		batch->places[i] = batch->rows[i].place;
+		batch->entries[i] = id_entry(batch->slice, &batch->rows[i].run_id);
+	}
+	wf_table_insert_entries(table, batch->entries, batch->places, n);
+	for (int i = 0; i < n; i++)
+	{
+		BatchRow   *row = &batch->rows[i];
+
+		batch->entries[i] = queue_entry(batch->slice, row->workflow_id, row->priority, row->run_at, &row->run_id);
+	}
+	wf_table_insert_entries(table, batch->entries, batch->places, n);
 }
 
 static bool
@@ -512,7 +616,7 @@ wf_run_carry(const WfRun *run, int to, bool tombstone)
 	copy.slice = to;
 	if (tombstone)
 		copy.has_payload = false;
-	if (!wf_run_insert(&copy))
+	if (!wf_run_insert(&copy, NULL))
 		elog(ERROR, "key of a run that was to be carried is taken");
 }
 

@@ -59,6 +59,8 @@ typedef struct WfHolder
 	bool		inserter;		/* else: it is moving the key to another run */
 } WfHolder;
 
+typedef struct WfRunBatch WfRunBatch;
+
 /* digest of (workflow, key): what the unique index holds */
 extern void wf_key_digest(int32 workflow_id, const char *key, int length,
 						  pg_uuid_t *digest);
@@ -75,8 +77,19 @@ extern void wf_key_digest(int32 workflow_id, const char *key, int length,
 extern WfProbe wf_run_probe_key(const pg_uuid_t *digest, bool thorough, WfRun *run,
 								WfHolder *holder, bool *invisible);
 
-/* Insert a run; false: its key was taken since the probe. */
-extern bool wf_run_insert(WfRun *run);
+/*
+ * Insert a run; false: its key was taken since the probe.  Where there is a
+ * batch it has to be ended, or, so far, flushed before any of its runs are looked
+ * for by their ids.
+ */
+extern bool wf_run_insert(WfRun *run, WfRunBatch *batch);
+
+/*
+ * A batch of up to n runs: entries in the indexes that follow the order of the
+ * ids are made for many at once, in that order, however the keys are ordered.
+ */
+extern WfRunBatch *wf_run_batch_begin(int n);
+extern void wf_run_batch_flush(WfRunBatch *batch);
 
 /*
  * Find a run by its id.  snapshot NULL: what is committed now, above READ

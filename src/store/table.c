@@ -137,18 +137,27 @@ index_info(void)
 
 /* Insert one index entry; false: it is unique, and its key may be there. */
 static bool
+insert_into(Relation index, Relation heap, WfIndexEntry *entry, ItemPointer tid,
+			IndexUniqueCheck check)
+{
+	bool		isnull[lengthof(entry->keys)] = {false};
+	bool		unique = index->rd_index->indisunique;
+	bool		fine;
+
+	fine = index_insert(index, entry->keys, isnull, tid, heap,
+						unique ? check : UNIQUE_CHECK_NO, false, index_info());
+	return fine || check != UNIQUE_CHECK_PARTIAL || !unique;
+}
+
+static bool
 insert_entry(Relation heap, WfIndexEntry *entry, ItemPointer tid,
 			 IndexUniqueCheck check)
 {
 	Relation	index = index_open(entry->index, RowExclusiveLock);
-	bool		isnull[lengthof(entry->keys)] = {false};
-	bool		fine;
+	bool		fine = insert_into(index, heap, entry, tid, check);
 
-	fine = index_insert(index, entry->keys, isnull, tid, heap,
-						index->rd_index->indisunique ? check : UNIQUE_CHECK_NO,
-						false, index_info());
 	index_close(index, NoLock);
-	return fine || check != UNIQUE_CHECK_PARTIAL || !index->rd_index->indisunique;
+	return fine;
 }
 
 /*
@@ -176,7 +185,8 @@ insert_speculatively(Relation heap, HeapTuple tuple, WfIndexEntry *arbiter)
 
 bool
 wf_table_insert(Oid table, Datum *values, bool *nulls,
-				WfIndexEntry *entries, int nentries, bool arbiter)
+				WfIndexEntry *entries, int nentries, bool arbiter,
+				ItemPointer place)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
 	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(heap), values, nulls);
@@ -195,9 +205,23 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	for (int i = next; inserted && i < nentries; i++)
 		insert_entry(heap, &entries[i], &tuple->t_self, UNIQUE_CHECK_YES);
 
+	if (place != NULL)
+		*place = tuple->t_self;
 	heap_freetuple(tuple);
 	table_close(heap, NoLock);
 	return inserted;
+}
+
+void
+wf_table_insert_entries(Oid table, WfIndexEntry *entries, ItemPointerData *places, int n)
+{
+	Relation	heap = table_open(table, RowExclusiveLock);
+	Relation	index = index_open(entries[0].index, RowExclusiveLock);
+
+	for (int i = 0; i < n; i++)
+		insert_into(index, heap, &entries[i], &places[i], UNIQUE_CHECK_YES);
+	index_close(index, NoLock);
+	table_close(heap, NoLock);
 }
 
 void

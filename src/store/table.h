@@ -80,10 +80,16 @@ typedef struct WfIndexEntry
 /*
  * Insert a row and its index entries.  The first of them may be unique: if
  * `arbiter`, another row with that key, committed or not, makes the answer
- * false, and nothing is left behind; otherwise it is an error.
+ * false, and nothing is left behind; otherwise it is an error.  *place says
+ * where the row is, for wf_table_insert_entries, if that is not NULL.
  */
 extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
-							WfIndexEntry *entries, int nentries, bool arbiter);
+							WfIndexEntry *entries, int nentries, bool arbiter,
+							ItemPointer place);
+
+/* Insert entries of one index, each for the row at the same position of `places`. */
+extern void wf_table_insert_entries(Oid table, WfIndexEntry *entries,
+									ItemPointerData *places, int n);
 
 /*
  * Insert some rows at once into a table with one index, which is not unique and
