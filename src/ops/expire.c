@@ -35,6 +35,7 @@
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/run_store.h"
+#include "store/task_owner.h"
 #include "store/workflow_sql.h"
 #include "store/workflow_store.h"
 
@@ -72,7 +73,7 @@ typedef struct Walk
 
 static Walk walk;
 static bool in_background = false;	/* this is the dispatcher */
-static bool roles_changed = true;	/* since owners were last followed */
+static uint64 roles_changes = 1;	/* how often roles may have changed */
 static bool urgent = false;		/* the ring should turn, and has no room */
 static TimestampTz look_again[WF_SLICES];
 
@@ -386,23 +387,28 @@ duplicate_is_over(int32 workflow_id, TimestampTz at)
 static void
 note_roles(Datum arg, int cacheid, uint32 hashvalue)
 {
-	roles_changed = true;
+	roles_changes++;
 }
 
-/* What is stored goes by name in a restored dump, so names have to be right. */
+/*
+ * What is stored goes by name in a restored dump, so names have to be right;
+ * and a dropped role's OID may be another's one day.
+ */
 static void
-follow_renames(void)
+follow_roles(void)
 {
 	static bool registered = false;
+	static uint64 followed = 0;
+	uint64		changes = roles_changes;
 
 	if (!registered)
 		CacheRegisterSyscacheCallback(AUTHOID, note_roles, (Datum) 0);
 	registered = true;
-	if (roles_changed)
-	{
-		roles_changed = false;
-		(void) wf_workflow_follow_renames();
-	}
+	if (changes == followed)
+		return;
+	(void) wf_workflow_follow_renames();
+	(void) wf_task_owner_follow();
+	followed = changes;
 }
 
 bool
@@ -423,7 +429,7 @@ wf_expire_in_background(void)
 	wf_turn_begin();
 	more = step(PG_INT64_MAX, true, &removed) | wf_task_expire_step() |
 		(wf_duplicate_purge(duplicate_is_over) > 0) | wf_slice_filter_step();
-	follow_renames();
+	follow_roles();
 	if (!more || TimestampDifferenceExceeds(positions_saved, now, 1000))
 	{
 		wf_positions_save();

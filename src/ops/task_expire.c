@@ -237,15 +237,8 @@ look_at(const WfTask *row, void *arg)
 bool
 wf_task_expire_step(void)
 {
-	static TimestampTz followed = 0;
-	TimestampTz now = wf_clock_now();
 	int64		removed = 0;
 
-	if (followed + AGAIN_US <= now)
-	{
-		(void) wf_task_owner_follow();
-		followed = now;
-	}
 	return step(0, &removed);
 }
 
