@@ -87,7 +87,10 @@ extern bool wf_key_expired(const WfRun *run, const WfEvent *last, TimestampTz no
 /* When it ends; DT_NOEND: for ever, or not known because the run is not terminal. */
 extern TimestampTz wf_key_expiry(const WfRun *run, const WfEvent *last);
 
-/* Are the run's data gone, by its workflow's retention? */
+/* When are the run's data gone, by its workflow's retention?  DT_NOEND: never, or not known. */
+extern TimestampTz wf_run_purged_at(const WfRun *run, const WfEvent *last);
+
+/* Are they gone? */
 extern bool wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now);
 
 /* 22023 for a key that is too short or too long; ordinal as in WfRequestItem */

@@ -27,6 +27,7 @@
 #include "ops/outcome.h"
 #include "ops/positions.h"
 #include "ops/queues.h"
+#include "ops/ripe.h"
 #include "ops/task_expire.h"
 #include "ops/turn.h"
 #include "store/audit_store.h"
@@ -44,8 +45,7 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define STEP_RUNS 500			/* looked at in a step of the background */
 #define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs, if
 								 * there are others to spare, ... */
-#define TURN_SPARE 3			/* ... which are for old ones, */
-#define TURN_SHARE 6			/* ... or a sixth of the longest retention old */
+#define TURN_SPARE 3			/* ... which are for old ones */
 #define CARRY_SHARE 5			/* up to a fifth of a slice's runs are
 								 * carried, */
 #define CARRY_FEW 1000			/* or so many where the others have had their
@@ -54,6 +54,9 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
+#define SAMPLE_MS 1000			/* a slice that is not ripe is looked at
+								 * again, at the soonest, ... */
+#define SAMPLE_MAX_MS 3600000	/* ... and at the latest */
 
 /* How far the walk through a slice has come. */
 typedef struct Walk
@@ -68,7 +71,7 @@ typedef struct Walk
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
 	TimestampTz now;			/* what is over is so at this time */
-	TimestampTz begun;			/* by the system's clock */
+	int64		spent;			/* microseconds of work so far */
 } Walk;
 
 static Walk walk;
@@ -194,32 +197,6 @@ look_at(const WfRun *run, void *arg)
 	return note_kept(w, !w->carrying || carry(&now, &last, purged));
 }
 
-/* Longest time that a run of any workflow is to be kept. */
-static int64
-longest_retention(void)
-{
-	static int64 longest = 0;
-	static uint64 epoch;
-	uint64		seen = wf_workflow_epoch();
-	int64		found = USECS_PER_MINUTE;
-	int32	   *ids;
-	int			n;
-
-	if (longest != 0 && epoch == seen)
-		return longest;
-	n = wf_workflow_ids(&ids);
-	for (int i = 0; i < n; i++)
-	{
-		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
-
-		if (workflow != NULL && !wf_interval_is_forever(&workflow->retention))
-			found = Max(found, wf_interval_us(&workflow->retention));
-	}
-	epoch = seen;
-	longest = found;
-	return longest;
-}
-
 /* Is the current slice full, or old? */
 static bool
 wants_turn(const WfRing *ring, TimestampTz now)
@@ -231,7 +208,7 @@ wants_turn(const WfRing *ring, TimestampTz now)
 		empty += ring->state[i] == WF_SLICE_EMPTY ? 1 : 0;
 	return (blocks >= TURN_BLOCKS && empty > TURN_SPARE) ||
 		(blocks > 0 && ring->opened_at[ring->current] != 0 &&
-		 now - ring->opened_at[ring->current] >= longest_retention() / TURN_SHARE);
+		 now - ring->opened_at[ring->current] >= wf_filling_time());
 }
 
 /* With other definitions more may be over than there was. */
@@ -266,7 +243,6 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 	walk.slice = slice;
 	walk.carrying = carrying;
 	walk.now = now;
-	walk.begun = GetCurrentTimestamp();
 	walk.definitions = wf_workflow_epoch();
 }
 
@@ -277,10 +253,22 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 static int64
 worth_carrying(const Walk *w, int64 runs_over)
 {
-	TimestampTz sealed_at = wf_ring()->sealed_at[w->slice];
-	bool		outlived = sealed_at != 0 && w->now - sealed_at >= longest_retention();
+	return Max(runs_over / CARRY_SHARE, wf_slice_is_outlived(w->slice, w->now) ? CARRY_FEW : 0);
+}
 
-	return Max(runs_over / CARRY_SHARE, outlived ? CARRY_FEW : 0);
+/* Is the slice likely to be over, but for what can be carried?  If not, when? */
+static bool
+is_ripe(const WfRing *ring, int slice, TimestampTz now)
+{
+	TimestampTz ripe_at = wf_slice_is_outlived(slice, now) ? now : wf_slice_ripe_at(ring, slice, CARRY_SHARE);
+
+	if (ripe_at <= now)
+		return true;
+	if (TIMESTAMP_IS_NOEND(ripe_at))
+		ripe_at = TimestampTzPlusMilliseconds(now, AGAIN_MS);
+	look_again[slice] = Min(Max(ripe_at, TimestampTzPlusMilliseconds(now, SAMPLE_MS)),
+							TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS));
+	return false;
 }
 
 /* Has it met more than will be carried, even if all that is left is over? */
@@ -326,8 +314,7 @@ end_walk(int64 carry_most, int64 *removed)
 
 	/* what was looked at by other definitions is looked at again at once */
 	if (wf_workflow_epoch() == walk.definitions)
-		look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000),
-										   REST_FACTOR * (GetCurrentTimestamp() - walk.begun));
+		look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000), REST_FACTOR * walk.spent);
 }
 
 /*
@@ -340,6 +327,8 @@ step(int64 carry_most, bool patient, int64 *removed)
 {
 	const WfRing *ring = wf_ring();
 	TimestampTz now = wf_clock_now();
+	TimestampTz begun;			/* by the system's clock */
+	bool		done;
 
 	look_again_if_changed();
 	if (ring->opened_at[ring->current] == 0 && wf_run_blocks(ring->current) > 0)
@@ -357,12 +346,16 @@ step(int64 carry_most, bool patient, int64 *removed)
 
 		if (slice < 0)
 			return false;
+		if (in_background && !is_ripe(ring, slice, now))
+			return true;
 		begin_walk(slice, false, now);
 	}
 	if (walk.carrying)
 		(void) wf_ring_for_write();
-	if (wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) || walk.unfinished ||
-		is_futile(&walk, carry_most))
+	begun = GetCurrentTimestamp();
+	done = wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) || walk.unfinished;
+	walk.spent += GetCurrentTimestamp() - begun;
+	if (done || is_futile(&walk, carry_most))
 		end_walk(carry_most, removed);
 	return true;
 }

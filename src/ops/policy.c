@@ -36,16 +36,23 @@ wf_key_expired(const WfRun *run, const WfEvent *last, TimestampTz now)
 	return wf_key_expiry(run, last) <= now;
 }
 
-bool
-wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now)
+TimestampTz
+wf_run_purged_at(const WfRun *run, const WfEvent *last)
 {
 	const WfWorkflow *workflow;
 
 	if (!wf_state_is_terminal(wf_event_state(last)))
-		return false;
+		return DT_NOEND;
 	workflow = wf_workflow_by_id(run->workflow_id);
-	return workflow == NULL || workflow->dropped ||
-		wf_clock_add(last->at, &workflow->retention) <= now;
+	if (workflow == NULL || workflow->dropped)
+		return DT_NOBEGIN;
+	return wf_clock_add(last->at, &workflow->retention);
+}
+
+bool
+wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now)
+{
+	return wf_run_purged_at(run, last) <= now;
 }
 
 const uint8 *

@@ -1,0 +1,141 @@
+/*-------------------------------------------------------------------------
+ * ripe.c
+ *		When a sealed slice is worth being walked, by a sample of its runs.
+ *
+ * A walk through a slice that is not over yet is in vain, and one that finds a
+ * few runs that are not would carry them, though they might be over a moment
+ * later.  How long a run is kept is known when it has ended.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/clock.h"
+#include "ops/enqueue.h"
+#include "ops/ripe.h"
+
+#define TURN_SHARE 6			/* slices for the longest retention */
+#define SAMPLE_BLOCKS 10		/* spread over the slice */
+#define SAMPLE_RUNS 1000		/* in them, at most */
+
+typedef struct Sample
+{
+	int			n;
+	TimestampTz over_at[SAMPLE_RUNS];
+} Sample;
+
+int64
+wf_longest_retention(void)
+{
+	static int64 longest = 0;
+	static uint64 epoch;
+	uint64		seen = wf_workflow_epoch();
+	int64		found = USECS_PER_MINUTE;
+	int32	   *ids;
+	int			n;
+
+	if (longest != 0 && epoch == seen)
+		return longest;
+	n = wf_workflow_ids(&ids);
+	for (int i = 0; i < n; i++)
+	{
+		const WfWorkflow *workflow = wf_workflow_by_id(ids[i]);
+
+		if (workflow != NULL && !wf_interval_is_forever(&workflow->retention))
+			found = Max(found, wf_interval_us(&workflow->retention));
+	}
+	epoch = seen;
+	longest = found;
+	return longest;
+}
+
+int64
+wf_filling_time(void)
+{
+	return wf_longest_retention() / TURN_SHARE;
+}
+
+bool
+wf_slice_is_outlived(int slice, TimestampTz now)
+{
+	TimestampTz sealed_at = wf_ring()->sealed_at[slice];
+
+	return sealed_at != 0 && now - sealed_at >= wf_longest_retention();
+}
+
+/* When nothing of a run is kept any more; DT_NOEND: not known. */
+static TimestampTz
+over_at(const WfRun *run)
+{
+	const WfWorkflow *workflow = wf_workflow_by_id(run->workflow_id);
+	TimestampTz purged_at;
+	WfEvent		last;
+
+	if (workflow == NULL || workflow->dropped)
+		return DT_NOBEGIN;
+	wf_event_last(&run->run_id, run->slice, NULL, &last);
+	purged_at = wf_run_purged_at(run, &last);
+	return run->holds_key ? Max(purged_at, wf_key_expiry(run, &last)) : purged_at;
+}
+
+/* for wf_run_walk */
+static bool
+note_run(const WfRun *run, void *arg)
+{
+	Sample	   *sample = arg;
+
+	sample->over_at[sample->n++] = over_at(run);
+	return sample->n < SAMPLE_RUNS;
+}
+
+static void
+take_sample(int slice, Sample *sample)
+{
+	BlockNumber blocks = wf_run_blocks(slice);
+
+	sample->n = 0;
+	for (int i = 0; i < SAMPLE_BLOCKS && sample->n < SAMPLE_RUNS; i++)
+	{
+		BlockNumber next = (BlockNumber) ((uint64) blocks * i / SAMPLE_BLOCKS);
+
+		if (i == SAMPLE_BLOCKS - 1 && blocks > 0)
+			next = blocks - 1;	/* what was enqueued last */
+		(void) wf_run_walk(slice, &next, 1, note_run, sample);
+	}
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	TimestampTz x = *(const TimestampTz *) a;
+	TimestampTz y = *(const TimestampTz *) b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Most runs of a slice end in the order in which they came.  So the last share of
+ * them is waited for, rather than carried, for as long as it took to come.
+ */
+TimestampTz
+wf_slice_ripe_at(const WfRing *ring, int slice, int share)
+{
+	Sample		sample;
+	int			rest;			/* so many may be carried */
+	int64		patience = 0;
+	TimestampTz ripe_at;
+
+	take_sample(slice, &sample);
+	if (sample.n == 0)
+		return DT_NOBEGIN;
+	qsort(sample.over_at, sample.n, sizeof(sample.over_at[0]), compare_times);
+	rest = sample.n / share;
+	ripe_at = sample.over_at[sample.n - 1 - rest];
+	if (TIMESTAMP_NOT_FINITE(ripe_at))
+		return ripe_at;
+
+	if (ring->opened_at[slice] != 0)
+		patience = Min(ring->sealed_at[slice] - ring->opened_at[slice], wf_filling_time()) / share;
+	while (rest > 0 && sample.over_at[sample.n - rest] <= ripe_at + patience)
+		rest--;
+	return sample.over_at[sample.n - 1 - rest];
+}
