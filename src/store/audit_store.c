@@ -144,7 +144,7 @@ wf_duplicate_insert(const WfAuditEntry *entries, int n)
 
 		for (int i = 0; i < nrows; i++)
 			rows[i] = form_duplicate(&entries[from + i], &batch);
-		wf_table_insert_many(r->duplicate, rows, nrows, r->duplicate_at, columns, lengthof(columns));
+		wf_table_insert_many(r->duplicate, rows, nrows, &r->duplicate_at, columns, lengthof(columns));
 		MemoryContextReset(context);
 	}
 	table_close(rel, NoLock);
@@ -178,7 +178,7 @@ find_workflow(int32 *id)
 	bool		isnull;
 
 	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(*id));
-	wf_scan_begin(&scan, r->duplicate, r->duplicate_at, snapshot, &key, 1);
+	wf_scan_begin(&scan, r->duplicate, &r->duplicate_at, snapshot, &key, 1);
 	found = wf_scan_next(&scan, ForwardScanDirection);
 	if (found)
 		*id = DatumGetInt32(wf_scan_value(&scan, WORKFLOW_ID, &isnull));
@@ -198,7 +198,7 @@ purge_workflow(int32 id, int64 limit, bool (*is_over) (int32 workflow_id, Timest
 	int64		n = 0;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(id));
-	wf_scan_begin(&scan, r->duplicate, r->duplicate_at, snapshot, &key, 1);
+	wf_scan_begin(&scan, r->duplicate, &r->duplicate_at, snapshot, &key, 1);
 	while (n < limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
 		bool		isnull;

@@ -162,7 +162,7 @@ scan_events(WfScan *scan, const pg_uuid_t *run_id, int slice, Snapshot snapshot)
 	ScanKeyData key;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	wf_scan_begin(scan, r->event_slice[slice], r->event_id[slice], snapshot, &key, 1);
+	wf_scan_begin(scan, r->event_slice[slice], &r->event_id[slice], snapshot, &key, 1);
 }
 
 static void
@@ -265,7 +265,7 @@ wf_event_peek(const pg_uuid_t *run_id, int slice, int32 seq, WfHolder *writer)
 	memset(writer, 0, sizeof(*writer));
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(seq));
-	wf_scan_begin(&scan, r->event_slice[slice], r->event_id[slice], NULL, keys, 2);
+	wf_scan_begin(&scan, r->event_slice[slice], &r->event_id[slice], NULL, keys, 2);
 	exists = wf_scan_next(&scan, ForwardScanDirection);
 	if (exists)
 	{
@@ -364,22 +364,22 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 	nulls[LEASE - 1] = event->lease_us == 0;
 
 	entries[n++] = (WfIndexEntry) {
-		r->event_id[slice], 2, {UUIDPGetDatum(run_id), Int32GetDatum(event->seq)}
+		&r->event_id[slice], 2, {UUIDPGetDatum(run_id), Int32GetDatum(event->seq)}
 	};
 	if (event->run_at != DT_NOBEGIN)
 		entries[n++] = (WfIndexEntry) {
-			r->event_queue[slice], 4, {
+			&r->event_queue[slice], 4, {
 				Int32GetDatum(event->workflow_id), Int32GetDatum(event->priority),
 				TimestampTzGetDatum(event->run_at), UUIDPGetDatum(run_id)
 			}
 		};
 	if (event->lease_until != DT_NOBEGIN)
 		entries[n++] = (WfIndexEntry) {
-			r->event_lease[slice], 1, {TimestampTzGetDatum(event->lease_until)}
+			&r->event_lease[slice], 1, {TimestampTzGetDatum(event->lease_until)}
 		};
 	if (event->kind == WF_EVENT_FAILED || event->kind == WF_EVENT_CANCELLED)
 		entries[n++] = (WfIndexEntry) {
-			r->event_failed[slice], 2, {
+			&r->event_failed[slice], 2, {
 				Int32GetDatum(event->workflow_id), TimestampTzGetDatum(event->at)
 			}
 		};
@@ -433,7 +433,7 @@ wf_event_each_failed(int32 workflow_id, void (*callback) (const pg_uuid_t *run_i
 		const WfRelations *r = wf_relations();
 		WfScan		scan;
 
-		wf_scan_begin(&scan, r->event_slice[slice], r->event_failed[slice], snapshot, &key, 1);
+		wf_scan_begin(&scan, r->event_slice[slice], &r->event_failed[slice], snapshot, &key, 1);
 		while (wf_scan_next(&scan, ForwardScanDirection))
 		{
 			bool		isnull;

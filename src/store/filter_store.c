@@ -38,6 +38,7 @@
 #include "base/key_filter.h"
 #include "store/filter_store.h"
 #include "store/relations.h"
+#include "store/table.h"
 
 #define STEP_ENTRIES 2000		/* of the index, read in a turn */
 #define ENTRIES_PER_PAGE 250	/* of an index that is rather full */
@@ -201,7 +202,7 @@ begin(const WfRing *ring, int slice)
 	if (!ConditionalLockRelationOid(r->run_slice[slice], mode))
 		return false;
 	rel = table_open(r->run_slice[slice], NoLock);
-	index = index_open(r->run_key[slice], AccessShareLock);
+	index = wf_index_open(&r->run_key[slice], AccessShareLock);
 	keys = (uint64) RelationGetNumberOfBlocks(index) * ENTRIES_PER_PAGE;
 	if (current)
 		keys = Max(keys, CURRENT_KEYS);
@@ -225,7 +226,7 @@ read_entries(void)
 {
 	const WfRelations *r = wf_relations();
 	Relation	rel = table_open(r->run_slice[build.slice], AccessShareLock);
-	Relation	index = index_open(r->run_key[build.slice], AccessShareLock);
+	Relation	index = wf_index_open(&r->run_key[build.slice], AccessShareLock);
 	IndexScanDesc scan = index_beginscan_compat(rel, index, SnapshotAny, 1);
 	pg_uuid_t	after = build.last;
 	ScanKeyData key;

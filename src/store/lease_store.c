@@ -37,7 +37,7 @@ begin_leases(int slice, TimestampTz after, Snapshot snapshot, WfScan *scan)
 	ScanKeyData key;
 
 	ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_TIMESTAMPTZ_GT, TimestampTzGetDatum(after));
-	wf_scan_begin(scan, r->event_slice[slice], r->event_lease[slice], snapshot, &key, 1);
+	wf_scan_begin(scan, r->event_slice[slice], &r->event_lease[slice], snapshot, &key, 1);
 }
 
 static TimestampTz

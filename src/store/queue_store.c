@@ -51,7 +51,7 @@ typedef struct Reader
 	int			slice;
 	bool		events;			/* the queue of wf.event */
 	Oid			table;
-	Oid			index;
+	const Oid  *index;
 	struct WfStream *stream;
 	WfCursors  *cursors;
 	bool		unchecked;
@@ -74,7 +74,7 @@ reader_init(Reader *reader, int32 workflow_id, int stream)
 	reader->slice = stream % WF_SLICES;
 	reader->events = stream >= WF_SLICES;
 	reader->table = reader->events ? r->event_slice[reader->slice] : r->run_slice[reader->slice];
-	reader->index = reader->events ? r->event_queue[reader->slice] : r->run_queue[reader->slice];
+	reader->index = reader->events ? &r->event_queue[reader->slice] : &r->run_queue[reader->slice];
 }
 
 /* The first priority after `after` that the stream has entries of. */
@@ -516,12 +516,12 @@ wf_queue_look_between(int32 workflow_id, int stream, WfPosition *from, const WfP
 }
 
 static void
-open_once(Oid table, Oid *indexes, int n)
+open_once(Oid table, const Oid **indexes, int n)
 {
 	Relation	rel = table_open(table, AccessShareLock);
 
 	for (int i = 0; i < n; i++)
-		index_close(index_open(indexes[i], AccessShareLock), NoLock);
+		index_close(wf_index_open(indexes[i], AccessShareLock), NoLock);
 	table_close(rel, NoLock);
 }
 
@@ -533,8 +533,8 @@ wf_queue_lock_tables(void)
 	wf_ring_foreach(ring, slice)
 	{
 		const WfRelations *r = wf_relations();
-		Oid			of_run[] = {r->run_queue[slice]};
-		Oid			of_event[] = {r->event_id[slice], r->event_queue[slice], r->event_lease[slice]};
+		const Oid  *of_run[] = {&r->run_queue[slice]};
+		const Oid  *of_event[] = {&r->event_id[slice], &r->event_queue[slice], &r->event_lease[slice]};
 
 		open_once(r->run_slice[slice], of_run, lengthof(of_run));
 		open_once(r->event_slice[slice], of_event, lengthof(of_event));

@@ -170,24 +170,24 @@ load_tables(WfRelations *r)
 #undef LOAD
 }
 
+bool
+wf_relations_include(Oid oid)
+{
+	const Oid  *oids = (const Oid *) &relations;
+	int			n = sizeof(relations) / sizeof(Oid);
+
+	for (int i = 0; i < n; i++)
+		if (oids[i] == oid)
+			return true;
+	return false;
+}
+
 /* relcache callback: forget the OIDs if one of them may be gone */
 static void
 relations_changed(Datum arg, Oid relid)
 {
-	const Oid  *oids = (const Oid *) &relations;
-
-	if (!relations_valid)
+	if (!relations_valid || (OidIsValid(relid) && !wf_relations_include(relid)))
 		return;
-	if (OidIsValid(relid))
-	{
-		int			n = sizeof(relations) / sizeof(Oid);
-		int			i;
-
-		for (i = 0; i < n && oids[i] != relid; i++)
-			;
-		if (i == n)
-			return;
-	}
 	relations_valid = false;
 	epoch++;
 }

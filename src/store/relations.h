@@ -47,6 +47,9 @@ typedef struct WfRelations
 extern const WfRelations *wf_relations(void);
 extern const WfRelations *wf_relations_if_any(void);
 
+/* Is it one of these? */
+extern bool wf_relations_include(Oid oid);
+
 /* changes whenever the OIDs above may have changed */
 extern uint64 wf_relations_epoch(void);
 

@@ -177,7 +177,7 @@ note_read_dependency(const WfRelations *r, int slice, ScanKey key)
 {
 	WfScan		scan;
 
-	wf_scan_begin(&scan, r->run_slice[slice], r->run_key[slice],
+	wf_scan_begin(&scan, r->run_slice[slice], &r->run_key[slice],
 				  GetActiveSnapshot(), key, 1);
 	(void) wf_scan_next(&scan, ForwardScanDirection);
 	wf_scan_end(&scan);
@@ -193,7 +193,7 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 	bool		found = false;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(digest));
-	wf_scan_begin(&scan, r->run_slice[slice], r->run_key[slice], NULL, &key, 1);
+	wf_scan_begin(&scan, r->run_slice[slice], &r->run_key[slice], NULL, &key, 1);
 	while (!found && wf_scan_next(&scan, ForwardScanDirection))
 	{
 		bool		inserter = TransactionIdIsValid(scan.dirty.xmin);
@@ -297,7 +297,7 @@ static WfIndexEntry
 id_entry(int slice, const pg_uuid_t *run_id)
 {
 	return (WfIndexEntry) {
-		wf_relations()->run_id[slice], 1, {UUIDPGetDatum(run_id)}
+		&wf_relations()->run_id[slice], 1, {UUIDPGetDatum(run_id)}
 	};
 }
 
@@ -306,7 +306,7 @@ queue_entry(int slice, int32 workflow_id, int32 priority, TimestampTz run_at,
 			const pg_uuid_t *run_id)
 {
 	return (WfIndexEntry) {
-		wf_relations()->run_queue[slice], 4, {
+		&wf_relations()->run_queue[slice], 4, {
 			Int32GetDatum(workflow_id), Int32GetDatum(priority),
 			TimestampTzGetDatum(run_at), UUIDPGetDatum(run_id)
 		}
@@ -343,7 +343,7 @@ wf_run_insert(WfRun *run, WfRunBatch *batch)
 	{
 		values[KEY_DIGEST - 1] = UUIDPGetDatum(&run->digest);
 		entries[n++] = (WfIndexEntry) {
-			r->run_key[slice], 1, {UUIDPGetDatum(&run->digest)}
+			&r->run_key[slice], 1, {UUIDPGetDatum(&run->digest)}
 		};
 		wf_slice_note_key(slice, &run->digest);
 	}
@@ -430,7 +430,7 @@ wf_run_batch_flush(WfRunBatch *batch)
 }
 
 static bool
-find_in_slice(int slice, Oid index, const pg_uuid_t *key_value, Snapshot snapshot,
+find_in_slice(int slice, const Oid *index, const pg_uuid_t *key_value, Snapshot snapshot,
 			  bool with_payload, WfRun *run)
 {
 	ScanKeyData key;
@@ -455,13 +455,13 @@ wf_run_find(const pg_uuid_t *run_id, Snapshot snapshot, bool with_payload, WfRun
 	bool		found;
 
 	snapshot = snapshot != NULL ? RegisterSnapshot(snapshot) : wf_callers_snapshot();
-	found = find_in_slice(hint, r->run_id[hint], run_id, snapshot, with_payload, run);
+	found = find_in_slice(hint, &r->run_id[hint], run_id, snapshot, with_payload, run);
 	if (!found)
 	{
 		wf_ring_foreach(ring, slice)
 		{
 			if (slice != hint &&
-				(found = find_in_slice(slice, r->run_id[slice], run_id, snapshot,
+				(found = find_in_slice(slice, &r->run_id[slice], run_id, snapshot,
 									   with_payload, run)))
 				break;
 		}
@@ -513,7 +513,7 @@ wf_run_find_key(const pg_uuid_t *digest, WfRun *run)
 
 	wf_ring_foreach(ring, slice)
 	{
-		if ((found = find_in_slice(slice, r->run_key[slice], digest, snapshot, false, run)))
+		if ((found = find_in_slice(slice, &r->run_key[slice], digest, snapshot, false, run)))
 			break;
 	}
 	UnregisterSnapshot(snapshot);
@@ -531,7 +531,7 @@ wf_run_lock(WfRun *run, WfHolder *holder)
 
 	memset(holder, 0, sizeof(*holder));
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(&run->run_id));
-	wf_scan_begin(&scan, r->run_slice[slice], r->run_id[slice], NULL, &key, 1);
+	wf_scan_begin(&scan, r->run_slice[slice], &r->run_id[slice], NULL, &key, 1);
 	while (state == WF_ROW_CHANGED && wf_scan_next(&scan, ForwardScanDirection))
 	{
 		read_run(&scan, slice, PAYLOAD_NONE, run);

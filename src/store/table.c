@@ -2,8 +2,8 @@
  * table.c
  *		Direct access to the slices: read by an index, insert a row.
  *
- * The tables have no triggers, rules or generated columns of ours, and every
- * index is known to the caller, so a row is written with what the executor
+ * The tables have no triggers, rules or generated columns, and every index of
+ * ours is known to the caller, so a row is written with what the executor
  * would call in the end, and without what it would do before.
  *-------------------------------------------------------------------------
  */
@@ -22,14 +22,23 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "store/other_indexes.h"
+#include "store/relations.h"
 #include "store/table.h"
 
+Relation
+wf_index_open(const Oid *index, LOCKMODE mode)
+{
+	(void) wf_relations();
+	return index_open(*index, mode);
+}
+
 void
-wf_scan_begin(WfScan *scan, Oid heap, Oid index, Snapshot snapshot,
+wf_scan_begin(WfScan *scan, Oid heap, const Oid *index, Snapshot snapshot,
 			  ScanKey keys, int nkeys)
 {
 	scan->heap = table_open(heap, AccessShareLock);
-	scan->index = index_open(index, AccessShareLock);
+	scan->index = wf_index_open(index, AccessShareLock);
 	scan->slot = table_slot_create(scan->heap, NULL);
 	if (snapshot == NULL)
 	{
@@ -153,7 +162,7 @@ static bool
 insert_entry(Relation heap, WfIndexEntry *entry, ItemPointer tid,
 			 IndexUniqueCheck check)
 {
-	Relation	index = index_open(entry->index, RowExclusiveLock);
+	Relation	index = wf_index_open(entry->index, RowExclusiveLock);
 	bool		fine = insert_into(index, heap, entry, tid, check);
 
 	index_close(index, NoLock);
@@ -204,6 +213,8 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 
 	for (int i = next; inserted && i < nentries; i++)
 		insert_entry(heap, &entries[i], &tuple->t_self, UNIQUE_CHECK_YES);
+	if (inserted)
+		wf_insert_into_other_indexes(heap, tuple, &tuple->t_self);
 
 	if (place != NULL)
 		*place = tuple->t_self;
@@ -216,7 +227,7 @@ void
 wf_table_insert_entries(Oid table, WfIndexEntry *entries, ItemPointerData *places, int n)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
-	Relation	index = index_open(entries[0].index, RowExclusiveLock);
+	Relation	index = wf_index_open(entries[0].index, RowExclusiveLock);
 
 	for (int i = 0; i < n; i++)
 		insert_into(index, heap, &entries[i], &places[i], UNIQUE_CHECK_YES);
@@ -226,7 +237,7 @@ wf_table_insert_entries(Oid table, WfIndexEntry *entries, ItemPointerData *place
 
 void
 wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
-					 Oid index, const AttrNumber *columns, int ncolumns)
+					 const Oid *index, const AttrNumber *columns, int ncolumns)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
 	WfIndexEntry entry = {.index = index, .nkeys = ncolumns};
@@ -248,6 +259,7 @@ wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 			Assert(!isnull);
 		}
 		insert_entry(heap, &entry, &slots[i]->tts_tid, UNIQUE_CHECK_NO);
+		wf_insert_into_other_indexes(heap, rows[i], &slots[i]->tts_tid);
 		ExecDropSingleTupleTableSlot(slots[i]);
 	}
 	pfree(slots);

@@ -14,6 +14,12 @@
 #include "access/tableam.h"
 #include "utils/snapmgr.h"
 
+/*
+ * Open an index, by where its OID stands in wf_relations().  Its table is open:
+ * before, REINDEX CONCURRENTLY could have put another index in its place.
+ */
+extern Relation wf_index_open(const Oid *index, LOCKMODE mode);
+
 /* A scan of an index, with its table; ends with wf_scan_end or the transaction. */
 typedef struct WfScan
 {
@@ -25,10 +31,10 @@ typedef struct WfScan
 } WfScan;
 
 /*
- * snapshot NULL: a dirty one, which also sees what is uncommitted and tells in
- * scan->dirty whose it is.
+ * index: where its OID stands in wf_relations().  snapshot NULL: a dirty one,
+ * which also sees what is uncommitted and tells in scan->dirty whose it is.
  */
-extern void wf_scan_begin(WfScan *scan, Oid heap, Oid index, Snapshot snapshot,
+extern void wf_scan_begin(WfScan *scan, Oid heap, const Oid *index, Snapshot snapshot,
 						  ScanKey keys, int nkeys);
 extern bool wf_scan_next(WfScan *scan, ScanDirection direction);
 extern void wf_scan_end(WfScan *scan);
@@ -69,10 +75,10 @@ extern TransactionId wf_slot_xmin(TupleTableSlot *slot);
 /* the value of a column of the current row */
 #define wf_scan_value(scan, attno, isnull) slot_getattr((scan)->slot, attno, isnull)
 
-/* An index entry that goes with a row. */
+/* An index entry that goes with a row; the index is one in wf_relations(). */
 typedef struct WfIndexEntry
 {
-	Oid			index;
+	const Oid  *index;
 	int			nkeys;
 	Datum		keys[4];
 } WfIndexEntry;
@@ -96,7 +102,7 @@ extern void wf_table_insert_entries(Oid table, WfIndexEntry *entries,
  * has these columns of the rows.  The rows are freed.
  */
 extern void wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
-								 Oid index, const AttrNumber *columns, int ncolumns);
+								 const Oid *index, const AttrNumber *columns, int ncolumns);
 
 /*
  * Does a query or cursor of this very session read a table at the moment?

@@ -85,7 +85,7 @@ note_read_dependency(const WfRelations *r, int slice, ScanKey key)
 {
 	WfScan		scan;
 
-	wf_scan_begin(&scan, r->task_slice[slice], r->task_id[slice],
+	wf_scan_begin(&scan, r->task_slice[slice], &r->task_id[slice],
 				  GetActiveSnapshot(), key, 1);
 	(void) wf_scan_next(&scan, BackwardScanDirection);
 	wf_scan_end(&scan);
@@ -102,7 +102,7 @@ probe_slice(int slice, const pg_uuid_t *task, bool detoast, WfTask *last,
 	bool		found;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(task));
-	wf_scan_begin(&scan, r->task_slice[slice], r->task_id[slice], NULL, &key, 1);
+	wf_scan_begin(&scan, r->task_slice[slice], &r->task_id[slice], NULL, &key, 1);
 	found = wf_scan_next(&scan, BackwardScanDirection);
 	if (found && TransactionIdIsValid(scan.dirty.xmin))
 	{
@@ -187,7 +187,7 @@ wf_task_find(const pg_uuid_t *task, WfTask *last)
 		WfScan		scan;
 
 		ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(task));
-		wf_scan_begin(&scan, r->task_slice[slice], r->task_id[slice], snapshot, &key, 1);
+		wf_scan_begin(&scan, r->task_slice[slice], &r->task_id[slice], snapshot, &key, 1);
 		found = wf_scan_next(&scan, BackwardScanDirection);
 		if (found)
 			read_slot(scan.slot, slice, true, last);
@@ -207,7 +207,7 @@ wf_task_append(const WfTask *row)
 	Datum		values[NCOLUMNS] = {0};
 	bool		nulls[NCOLUMNS] = {false};
 	WfIndexEntry entry = {
-		r->task_id[slice], 2, {UUIDPGetDatum(&row->task), Int32GetDatum(row->seq)}
+		&r->task_id[slice], 2, {UUIDPGetDatum(&row->task), Int32GetDatum(row->seq)}
 	};
 	char		fingerprint[VARHDRSZ + WF_FINGERPRINT_LENGTH];
 
