@@ -91,14 +91,14 @@ static void
 take_sample(int slice, Sample *sample)
 {
 	BlockNumber blocks = wf_run_blocks(slice);
+	int			n = Min(SAMPLE_BLOCKS, blocks);
 
+	/* the last block is one of them: what was enqueued last */
 	sample->n = 0;
-	for (int i = 0; i < SAMPLE_BLOCKS && sample->n < SAMPLE_RUNS; i++)
+	for (int i = 1; i <= n && sample->n < SAMPLE_RUNS; i++)
 	{
-		BlockNumber next = (BlockNumber) ((uint64) blocks * i / SAMPLE_BLOCKS);
+		BlockNumber next = (BlockNumber) ((uint64) blocks * i / n - 1);
 
-		if (i == SAMPLE_BLOCKS - 1 && blocks > 0)
-			next = blocks - 1;	/* what was enqueued last */
 		(void) wf_run_walk(slice, &next, 1, note_run, sample);
 	}
 }

@@ -383,7 +383,7 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 				Int32GetDatum(event->workflow_id), TimestampTzGetDatum(event->at)
 			}
 		};
-	return wf_table_insert(r->event_slice[slice], values, nulls, entries, n, arbiter, NULL);
+	return wf_table_insert(r->event_slice[slice], values, nulls, entries, n, 0, arbiter, NULL);
 }
 
 /* The last event once more, with the number; a terminal one stays what it is. */

@@ -18,67 +18,72 @@
 #include "store/other_indexes.h"
 #include "store/relations.h"
 
-static bool has_others(Relation heap);
 static void insert_into(Relation index, Relation heap, TupleTableSlot *slot);
 
-void
-wf_insert_into_other_indexes(Relation heap, HeapTuple row, ItemPointer place)
-{
-	TupleTableSlot *slot;
-	List	   *indexes;
-	ListCell   *lc;
-
-	if (!has_others(heap))
-		return;
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsHeapTuple);
-	ExecStoreHeapTuple(row, slot, false);
-	slot->tts_tid = *place;
-	indexes = RelationGetIndexList(heap);
-	foreach(lc, indexes)
-	{
-		Relation	index;
-
-		if (wf_relations_include(lfirst_oid(lc)))
-			continue;
-		index = index_open(lfirst_oid(lc), RowExclusiveLock);
-		if (index->rd_index->indisready)
-			insert_into(index, heap, slot);
-		index_close(index, NoLock);
-	}
-	list_free(indexes);
-	ExecDropSingleTupleTableSlot(slot);
-}
-
 /*
- * Remembered, since it is asked for every row: an index that comes, goes or
- * becomes ready invalidates its table, and then there is another epoch.
+ * That there is none is remembered, since it is asked for every row: an index
+ * that comes, goes or becomes ready invalidates its table, and then there is
+ * another epoch.  Reading the list may bring that about by itself.
  */
-static bool
-has_others(Relation heap)
+List *
+wf_other_indexes(Relation heap)
 {
 	static struct
 	{
 		Oid			table;
-		uint64		epoch;
-		bool		found;
+		uint64		epoch;		/* in which it had none */
 	}			known[64];
 	Oid			table = RelationGetRelid(heap);
 	int			i = table % lengthof(known);
+	List	   *others = NIL;
+	uint64		epoch;
 
 	(void) wf_relations();
-	if (known[i].table != table || known[i].epoch != wf_relations_epoch())
+	if (known[i].table == table && known[i].epoch == wf_relations_epoch())
+		return NIL;
+	do
 	{
-		List	   *indexes = RelationGetIndexList(heap);
+		List	   *indexes;
 		ListCell   *lc;
 
-		known[i].table = table;
-		known[i].epoch = wf_relations_epoch();
-		known[i].found = false;
+		list_free(others);
+		others = NIL;
+		(void) wf_relations();
+		epoch = wf_relations_epoch();
+		indexes = RelationGetIndexList(heap);
 		foreach(lc, indexes)
-			known[i].found |= !wf_relations_include(lfirst_oid(lc));
+			if (!wf_relations_include(lfirst_oid(lc)))
+			others = lappend_oid(others, lfirst_oid(lc));
 		list_free(indexes);
+	} while (epoch != wf_relations_epoch());
+	if (others == NIL)
+	{
+		known[i].table = table;
+		known[i].epoch = epoch;
 	}
-	return known[i].found;
+	return others;
+}
+
+void
+wf_insert_into_other_indexes(List *indexes, Relation heap, HeapTuple row, ItemPointer place)
+{
+	TupleTableSlot *slot;
+	ListCell   *lc;
+
+	if (indexes == NIL)
+		return;
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(heap), &TTSOpsHeapTuple);
+	ExecStoreHeapTuple(row, slot, false);
+	slot->tts_tid = *place;
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
+
+		if (index->rd_index->indisready)
+			insert_into(index, heap, slot);
+		index_close(index, NoLock);
+	}
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 static void

@@ -119,12 +119,15 @@ struct WfRunBatch
 	int			n;
 	int			room;
 	int			slice;			/* of all of them */
+	Oid			by_id;			/* the indexes */
+	Oid			queue;
 	WfIndexEntry *entries;		/* room for those of one index */
 	ItemPointerData *places;
 	BatchRow	rows[FLEXIBLE_ARRAY_MEMBER];
 };
 
-static void put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place);
+static void put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place,
+					Oid by_id, Oid queue);
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
 static void end_probe(WfScan *scan, int slice, bool found);
@@ -356,15 +359,13 @@ wf_run_insert(WfRun *run, WfRunBatch *batch)
 	if (run->has_replaces)
 		values[REPLACES - 1] = UUIDPGetDatum(&run->replaces);
 
-	if (batch == NULL)
-	{
-		entries[n++] = id_entry(slice, &run->run_id);
-		entries[n++] = queue_entry(slice, run->workflow_id, run->priority, run->run_at, &run->run_id);
-	}
-	if (!wf_table_insert(r->run_slice[slice], values, nulls, entries, n, run->holds_key, &place))
+	entries[n++] = id_entry(slice, &run->run_id);
+	entries[n++] = queue_entry(slice, run->workflow_id, run->priority, run->run_at, &run->run_id);
+	if (!wf_table_insert(r->run_slice[slice], values, nulls, entries, n, batch != NULL ? 2 : 0,
+						 run->holds_key, &place))
 		return false;
 	if (batch != NULL)
-		put_off(batch, run, &place);
+		put_off(batch, run, &place, entries[n - 2].oid, entries[n - 1].oid);
 	return true;
 }
 
@@ -383,13 +384,21 @@ wf_run_batch_begin(int n)
 
 /* Its entries in the indexes by id and of the queue come later. */
 static void
-put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place)
+put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place,
+		Oid by_id, Oid queue)
 {
 	BatchRow   *row;
 
-	if (batch->n == batch->room || (batch->n > 0 && batch->slice != run->slice))
+	/*
+	 * each index may have another in its place, in the midst of a REINDEX
+	 * CONCURRENTLY
+	 */
+	if (batch->n == batch->room ||
+		(batch->n > 0 && (batch->slice != run->slice || batch->by_id != by_id || batch->queue != queue)))
 		wf_run_batch_flush(batch);
 	batch->slice = run->slice;
+	batch->by_id = by_id;
+	batch->queue = queue;
 	row = &batch->rows[batch->n++];
 	row->run_id = run->run_id;
 	row->workflow_id = run->workflow_id;
@@ -418,6 +427,7 @@ wf_run_batch_flush(WfRunBatch *batch)
 	{
 		batch->places[i] = batch->rows[i].place;
 		batch->entries[i] = id_entry(batch->slice, &batch->rows[i].run_id);
+		batch->entries[i].oid = batch->by_id;
 	}
 	wf_table_insert_entries(table, batch->entries, batch->places, n);
 	for (int i = 0; i < n; i++)
@@ -425,6 +435,7 @@ wf_run_batch_flush(WfRunBatch *batch)
 		BatchRow   *row = &batch->rows[i];
 
 		batch->entries[i] = queue_entry(batch->slice, row->workflow_id, row->priority, row->run_at, &row->run_id);
+		batch->entries[i].oid = batch->queue;
 	}
 	wf_table_insert_entries(table, batch->entries, batch->places, n);
 }

@@ -162,7 +162,7 @@ static bool
 insert_entry(Relation heap, WfIndexEntry *entry, ItemPointer tid,
 			 IndexUniqueCheck check)
 {
-	Relation	index = wf_index_open(entry->index, RowExclusiveLock);
+	Relation	index = index_open(entry->oid, RowExclusiveLock);
 	bool		fine = insert_into(index, heap, entry, tid, check);
 
 	index_close(index, NoLock);
@@ -194,14 +194,20 @@ insert_speculatively(Relation heap, HeapTuple tuple, WfIndexEntry *arbiter)
 
 bool
 wf_table_insert(Oid table, Datum *values, bool *nulls,
-				WfIndexEntry *entries, int nentries, bool arbiter,
+				WfIndexEntry *entries, int nentries, int put_off, bool arbiter,
 				ItemPointer place)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
-	HeapTuple	tuple = heap_form_tuple(RelationGetDescr(heap), values, nulls);
+	List	   *others = wf_other_indexes(heap);
+	HeapTuple	tuple;
 	int			next = 0;
 	bool		inserted = true;
 
+	/* at the same moment; from here on each index is what it is now */
+	for (int i = 0; i < nentries; i++)
+		entries[i].oid = *entries[i].index;
+
+	tuple = heap_form_tuple(RelationGetDescr(heap), values, nulls);
 	tuple->t_tableOid = table;
 	if (arbiter)
 	{
@@ -211,10 +217,10 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	else
 		heap_insert(heap, tuple, GetCurrentCommandId(true), 0, NULL);
 
-	for (int i = next; inserted && i < nentries; i++)
+	for (int i = next; inserted && i < nentries - put_off; i++)
 		insert_entry(heap, &entries[i], &tuple->t_self, UNIQUE_CHECK_YES);
 	if (inserted)
-		wf_insert_into_other_indexes(heap, tuple, &tuple->t_self);
+		wf_insert_into_other_indexes(others, heap, tuple, &tuple->t_self);
 
 	if (place != NULL)
 		*place = tuple->t_self;
@@ -227,7 +233,7 @@ void
 wf_table_insert_entries(Oid table, WfIndexEntry *entries, ItemPointerData *places, int n)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
-	Relation	index = wf_index_open(entries[0].index, RowExclusiveLock);
+	Relation	index = index_open(entries[0].oid, RowExclusiveLock);
 
 	for (int i = 0; i < n; i++)
 		insert_into(index, heap, &entries[i], &places[i], UNIQUE_CHECK_YES);
@@ -240,7 +246,8 @@ wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 					 const Oid *index, const AttrNumber *columns, int ncolumns)
 {
 	Relation	heap = table_open(table, RowExclusiveLock);
-	WfIndexEntry entry = {.index = index, .nkeys = ncolumns};
+	List	   *others = wf_other_indexes(heap);
+	WfIndexEntry entry = {.oid = *index, .nkeys = ncolumns};
 	TupleTableSlot **slots = palloc(sizeof(*slots) * nrows);
 
 	for (int i = 0; i < nrows; i++)
@@ -259,7 +266,7 @@ wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 			Assert(!isnull);
 		}
 		insert_entry(heap, &entry, &slots[i]->tts_tid, UNIQUE_CHECK_NO);
-		wf_insert_into_other_indexes(heap, rows[i], &slots[i]->tts_tid);
+		wf_insert_into_other_indexes(others, heap, rows[i], &slots[i]->tts_tid);
 		ExecDropSingleTupleTableSlot(slots[i]);
 	}
 	pfree(slots);

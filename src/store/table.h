@@ -81,19 +81,22 @@ typedef struct WfIndexEntry
 	const Oid  *index;
 	int			nkeys;
 	Datum		keys[4];
+	Oid			oid;			/* the index, when the row was inserted */
 } WfIndexEntry;
 
 /*
  * Insert a row and its index entries.  The first of them may be unique: if
  * `arbiter`, another row with that key, committed or not, makes the answer
- * false, and nothing is left behind; otherwise it is an error.  *place says
- * where the row is, for wf_table_insert_entries, if that is not NULL.
+ * false, and nothing is left behind; otherwise it is an error.
+ *
+ * The last put_off entries are left to wf_table_insert_entries, by the same
+ * transaction: with the oid that they are given here, and *place, if that is not NULL.
  */
 extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
-							WfIndexEntry *entries, int nentries, bool arbiter,
+							WfIndexEntry *entries, int nentries, int put_off, bool arbiter,
 							ItemPointer place);
 
-/* Insert entries of one index, each for the row at the same position of `places`. */
+/* Insert entries of one index, by its oid, each for the row at the same position of `places`. */
 extern void wf_table_insert_entries(Oid table, WfIndexEntry *entries,
 									ItemPointerData *places, int n);
 

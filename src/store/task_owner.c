@@ -217,7 +217,7 @@ write_row(Oid role, WfTaskOwner *owner)
 	values[ROLE_OID - 1] = ObjectIdGetDatum(role);
 	values[ROLE_NAME - 1] = NameGetDatum(&role_name);
 	values[SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	(void) wf_table_insert(wf_relations()->task_owner, values, nulls, NULL, 0, false, NULL);
+	(void) wf_table_insert(wf_relations()->task_owner, values, nulls, NULL, 0, 0, false, NULL);
 }
 
 static int64

@@ -231,7 +231,7 @@ wf_task_append(const WfTask *row)
 	nulls[ERROR_TEXT - 1] = row->error == NULL;
 	if (row->error != NULL)
 		values[ERROR_TEXT - 1] = CStringGetTextDatum(row->error);
-	return wf_table_insert(r->task_slice[slice], values, nulls, &entry, 1, true, NULL);
+	return wf_table_insert(r->task_slice[slice], values, nulls, &entry, 1, 0, true, NULL);
 }
 
 BlockNumber

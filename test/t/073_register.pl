@@ -85,6 +85,8 @@ SKIP:
 
 sql(q{SELECT wf_enqueue('w') FROM generate_series(1, 200)});
 all_ended();
+sql(q{SELECT wf_enqueue('w')}) for 1 .. 100;     # reserved one by one, or nearly so
+all_ended();
 ok(poll(q{SELECT sum(n_tup_ins) >= 200 FROM pg_stat_all_tables WHERE schemaname = 'wf' AND relname ~ '^event_'}),
 	'what executors write is counted');
 ok(poll(q{SELECT n_tup_del > 0 FROM pg_stat_all_tables WHERE schemaname = 'wf' AND relname = 'reservation'}),

@@ -40,7 +40,7 @@ for my $turn (1 .. 3)
 	sql("REINDEX TABLE CONCURRENTLY wf.$_") for qw(run_0 event_0 task_0 duplicate);
 	sql("CREATE INDEX CONCURRENTLY added_$turn ON wf.run_0 (enqueued_at, lower(key)) WHERE key_digest IS NOT NULL");
 }
-sql('CREATE UNIQUE INDEX added_4 ON wf.event_0 (run_id, seq, at); CREATE INDEX added_5 ON wf.task_0 (attempt)');
+sql('CREATE UNIQUE INDEX unique_added ON wf.event_0 (run_id, seq, at); CREATE INDEX task_added ON wf.task_0 (attempt)');
 my $soon = sql('SELECT count(*) + 500 FROM wf.run');
 ok(poll("SELECT count(*) > $soon FROM wf.run"), 'and goes on');
 $working->signal('TERM');
