@@ -124,6 +124,7 @@ initialize_database(WfDatabase *database)
 	pg_atomic_init_u32(&database->holding, 0);
 	pg_atomic_init_u32(&database->short_of_processes, 0);
 	pg_atomic_init_u64(&database->audit_written, 0);
+	pg_atomic_init_u32(&database->written, 1);
 	SpinLockInit(&database->leases.mutex);
 	for (int i = 0; i < WF_NOTICES; i++)
 		SpinLockInit(&database->notices[i].mutex);
@@ -195,6 +196,7 @@ wf_database_take(Oid dbid)
 		pg_atomic_write_u32(&database->moved, 0);
 		pg_atomic_write_u32(&database->holding, 0);
 		pg_atomic_write_u32(&database->short_of_processes, 0);
+		pg_atomic_write_u32(&database->written, 1);
 		clear_notices(database);
 		database->dbid = dbid;
 		return database;
@@ -291,6 +293,15 @@ wf_database_mine(void)
 		generation = mine->generation;
 	LWLockRelease(wf_shared->lock);
 	return mine;
+}
+
+void
+wf_note_writing(void)
+{
+	WfDatabase *database = wf_database_mine();
+
+	if (database != NULL && pg_atomic_read_u32(&database->written) == 0)
+		pg_atomic_write_u32(&database->written, 1);
 }
 
 /*

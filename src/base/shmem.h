@@ -126,6 +126,8 @@ typedef struct WfDatabase
 											 * started: max_worker_processes */
 	pg_atomic_uint64 audit_written; /* entries of the ring up to here are in
 									 * the tables */
+	pg_atomic_uint32 written;	/* something may have been written since the
+								 * time was stored; set by who writes */
 	WfLeases	leases;
 	WfNotice	notices[WF_NOTICES];
 } WfDatabase;
@@ -215,6 +217,9 @@ extern void wf_executor_stop(WfExecutor *executor, WfStop stop);
 
 /* this database's slot, or NULL; takes the lock itself, remembers the answer */
 extern WfDatabase *wf_database_mine(void);
+
+/* Something is written to this database's tables: the time is to be stored. */
+extern void wf_note_writing(void);
 
 /*
  * Tell this database's dispatcher, or the launcher if there is none.  From a

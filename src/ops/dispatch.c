@@ -61,8 +61,8 @@ static TimestampTz next_sweep = 0;	/* by the system's clock, as the other
 static bool sweeping = false;	/* the last sweep has left something */
 static bool reading = false;	/* a queue was left before its end, so that
 								 * others are not kept waiting */
-static XLogRecPtr turned_at = InvalidXLogRecPtr;	/* end of what was written
-													 * before the last turn */
+static XLogRecPtr swept_at = InvalidXLogRecPtr; /* end of what was written
+												 * before the last sweep */
 static TimestampTz turned = 0;	/* time of the last turn */
 
 static TimestampTz hand_over(TimestampTz now, bool told);
@@ -91,6 +91,7 @@ sweep(void)
 	TimestampTz done;
 	int64		rest = wf_sweep_interval * INT64CONST(1000);
 
+	swept_at = GetLastImportantRecPtr();
 	sweeping = wf_expire_in_background();
 	done = GetCurrentTimestamp();
 	if (sweeping && wf_expire_urgent())
@@ -115,7 +116,6 @@ wf_dispatch_turn(void)
 
 	told = pg_atomic_exchange_u32(&database->work, 0) != 0;
 	turned = now;
-	turned_at = GetLastImportantRecPtr();
 	if (!recovered)
 	{
 		wf_recover();
@@ -149,7 +149,7 @@ wf_dispatch_may_rest(TimestampTz *until)
 	*until = Min(*until, wf_leases_next(&database->leases));
 	if (wf_dispatch)
 		*until = Min(*until, wf_queues_next());
-	return *until > now && turned <= now && !sweeping && turned_at == GetLastImportantRecPtr() &&
+	return *until > now && turned <= now && !sweeping && swept_at == GetLastImportantRecPtr() &&
 		wf_outstanding_count() == 0 && !wf_queues_any_behind() &&
 		pg_atomic_read_u32(&database->work) == 0 &&
 		pg_atomic_read_u32(&database->reread) == 0 &&

@@ -11,13 +11,13 @@
 
 #include "access/table.h"
 #include "access/tableam.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/shmem.h"
 #include "store/clock_store.h"
 #include "store/relations.h"
 #include "store/statement.h"
@@ -56,13 +56,13 @@ wf_clock_load(void)
 void
 wf_clock_save(void)
 {
-	static TransactionId seen = InvalidTransactionId;
+	WfDatabase *database = wf_database_mine();
 	Datum		values[1] = {TimestampTzGetDatum(wf_clock_now())};
 
-	if (XidFromFullTransactionId(ReadNextFullTransactionId()) == seen)
+	/* what is in other databases is stored by them */
+	if (database != NULL && pg_atomic_exchange_u32(&database->written, 0) == 0)
 		return;
 	wf_spi_begin();
 	(void) wf_spi_run(&update_clock, values, NULL, 0);
 	wf_spi_end();
-	seen = XidFromFullTransactionId(ReadNextFullTransactionId());
 }

@@ -11,7 +11,7 @@ extern void wf_clock_load(void);
 
 /*
  * Store the present time, for wf_clock_load(); in the caller's transaction.
- * Nothing is written where nobody else has written since the last time.
+ * Nothing is stored where nobody has written rows since the last time.
  */
 extern void wf_clock_save(void);
 

@@ -52,8 +52,10 @@ wf_other_indexes(Relation heap)
 		epoch = wf_relations_epoch();
 		indexes = RelationGetIndexList(heap);
 		foreach(lc, indexes)
+		{
 			if (!wf_relations_include(lfirst_oid(lc)))
-			others = lappend_oid(others, lfirst_oid(lc));
+				others = lappend_oid(others, lfirst_oid(lc));
+		}
 		list_free(indexes);
 	} while (epoch != wf_relations_epoch());
 	if (others == NIL)

@@ -18,10 +18,12 @@
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/shmem.h"
 #include "store/other_indexes.h"
 #include "store/relations.h"
 #include "store/table.h"
@@ -192,12 +194,34 @@ insert_speculatively(Relation heap, HeapTuple tuple, WfIndexEntry *arbiter)
 	return won;
 }
 
+/*
+ * Open a table for new rows.  They are refused where somebody relies on a
+ * trigger for each of them, which would not be called.
+ */
+static Relation
+open_for_insert(Oid table)
+{
+	Relation	heap = table_open(table, RowExclusiveLock);
+	const TriggerDesc *triggers = heap->trigdesc;
+
+	if (triggers != NULL && (triggers->trig_insert_before_row || triggers->trig_insert_after_row))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s.%s\" has triggers",
+						get_namespace_name(RelationGetNamespace(heap)),
+						RelationGetRelationName(heap)),
+				 errdetail("Rows are written to it without calling triggers."),
+				 errhint("Drop the triggers.")));
+	wf_note_writing();
+	return heap;
+}
+
 bool
 wf_table_insert(Oid table, Datum *values, bool *nulls,
 				WfIndexEntry *entries, int nentries, int put_off, bool arbiter,
 				ItemPointer place)
 {
-	Relation	heap = table_open(table, RowExclusiveLock);
+	Relation	heap = open_for_insert(table);
 	List	   *others = wf_other_indexes(heap);
 	HeapTuple	tuple;
 	int			next = 0;
@@ -245,7 +269,7 @@ void
 wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 					 const Oid *index, const AttrNumber *columns, int ncolumns)
 {
-	Relation	heap = table_open(table, RowExclusiveLock);
+	Relation	heap = open_for_insert(table);
 	List	   *others = wf_other_indexes(heap);
 	WfIndexEntry entry = {.oid = *index, .nkeys = ncolumns};
 	TupleTableSlot **slots = palloc(sizeof(*slots) * nrows);

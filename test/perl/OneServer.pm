@@ -12,7 +12,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(one_server sql poll answer make_slice_old set_and_reload ended all_ended why pids at_gate gate memory_of);
+our @EXPORT = qw(one_server sql poll poll_at settles answer make_slice_old set_and_reload ended all_ended why pids at_gate gate memory_of);
 
 my $node;
 
@@ -32,16 +32,36 @@ sub one_server
 sub sql { return $node->safe_psql('postgres', @_); }
 
 # Until the query says true, or another value; false when it takes too long.
-# While the server is away psql may end before it has read the query, which
-# IPC::Run takes for an exception.
-sub poll
+sub poll { return poll_at($node, 'postgres', @_); }
+
+# The same on any server.  While that is away psql may end before it has read
+# the query, which IPC::Run takes for an exception.
+sub poll_at
 {
+	my ($at, @query) = @_;
 	my $answer;
-	until (eval { $answer = $node->poll_query_until('postgres', @_); 1 })
+	until (eval { $answer = $at->poll_query_until(@query); 1 })
 	{
 		die $@ unless $@ =~ /Broken pipe/;
 	}
 	return $answer;
+}
+
+# What the query says when it has said the same for two seconds; undefined when
+# it goes on changing.
+sub settles
+{
+	my ($query) = @_;
+	my ($before, $same) = ('', 0);
+	for (1 .. 1200)
+	{
+		my $now = sql($query);
+		$same = $now eq $before ? $same + 1 : 0;
+		return $now if $same == 20;
+		$before = $now;
+		select(undef, undef, undef, 0.1);
+	}
+	return undef;
 }
 
 # rows, or the SQLSTATE, after statements that set the session up

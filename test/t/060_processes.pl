@@ -3,6 +3,7 @@
 
 use strict;
 use warnings;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -29,17 +30,27 @@ sub wait_for
 	my ($kind, $database, $other_than) = @_;
 	my $where = "backend_type = 'pg_workflow $kind'";
 	$where .= " AND datname = '$database'" if defined $database;
-	$where .= " AND pid <> $other_than" if defined $other_than;
-	$node->poll_query_until('postgres',
+	$where .= " AND pid <> $other_than" if $other_than;
+	poll_at($node, 'postgres',
 		"SELECT count(*) = 1 FROM pg_stat_activity WHERE $where")
 	  or die "no $kind";
 	return pid_of($kind, $database);
 }
 
+# in one statement with the look for it, as one that fails ends by itself
+sub terminate
+{
+	my ($kind, $database) = @_;
+	my $pid = wait_for($kind, $database);
+	$node->safe_psql('postgres', qq{
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid::text = '$pid'});
+	return $pid;
+}
+
 sub wait_for_none
 {
 	my ($kind, $database) = @_;
-	return $node->poll_query_until('postgres',
+	return poll_at($node, 'postgres',
 		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pg_workflow $kind' AND datname = '$database'"
 	);
 }
@@ -49,7 +60,7 @@ sub runs_are_executed
 {
 	my ($database, $what) = @_;
 	my $id = $node->safe_psql($database, "SELECT wf_enqueue('prove')");
-	ok( $node->poll_query_until(
+	ok( poll_at($node,
 			$database, "SELECT state = 'completed' FROM wf.runs WHERE run_id = '$id'"),
 		$what);
 	return;
@@ -98,8 +109,7 @@ is(pid_of('dispatcher', 'without'),
 
 # --- W3: whatever ends them, they come back -----------------------------------
 
-my $before = wait_for('dispatcher', 'one');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($before)");
+my $before = terminate('dispatcher', 'one');
 wait_for('dispatcher', 'one', $before);
 runs_are_executed('one', 'a terminated dispatcher comes back');
 
@@ -110,13 +120,12 @@ is(pid_of('dispatcher', 'one'), $before, 'as the same process');
 
 $before = wait_for('launcher');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($before)");
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($before)");
+terminate('launcher');
 wait_for('launcher', undef, $before);
 is(pid_of('dispatcher', 'one'),
 	wait_for('dispatcher', 'one'),
 	'dispatchers stay while the launcher is restarted');
-$before = wait_for('dispatcher', 'two');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($before)");
+$before = terminate('dispatcher', 'two');
 wait_for('dispatcher', 'two', $before);
 runs_are_executed('two', 'a new launcher looks after dispatchers of the old one');
 
@@ -131,13 +140,13 @@ $node->safe_psql(
 my $holder = $node->background_psql('one');
 $holder->query_safe('SELECT pg_advisory_lock(1)');
 $node->safe_psql('one', q{SELECT wf_enqueue('wait') FROM generate_series(1, 20)});
-$node->poll_query_until('one',
+poll_at($node, 'one',
 	q{SELECT count(*) >= 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted})
   or die 'no handler runs';
-kill 'KILL', (split /\n/, pid_of('dispatcher', 'two'))[0];
+kill 'KILL', wait_for('dispatcher', 'two');
 $holder->{run}->finish;
-$node->poll_query_until('postgres', 'SELECT true') or die 'the server is not back';
-ok( $node->poll_query_until(
+poll_at($node, 'postgres', 'SELECT true') or die 'the server is not back';
+ok( poll_at($node,
 		'one',
 		q{SELECT count(*) = 20 FROM wf.runs WHERE workflow = 'wait' AND state = 'completed'}),
 	'after a crash everything left in the queue is executed');
@@ -153,8 +162,7 @@ $node->safe_psql(
 	SET allow_system_table_mods = on;
 	UPDATE pg_extension SET extversion = '0.0' WHERE extname = 'pg_workflow';
 });
-$before = wait_for('dispatcher', 'two');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($before)");
+$before = terminate('dispatcher', 'two');
 $node->wait_for_log(qr/does not fit its SQL objects.*does not fit its SQL objects/s, $log);
 my $errors = () =
   slurp_file($node->logfile, $log) =~ /ERROR: .*does not fit its SQL objects/g;
@@ -191,28 +199,29 @@ runs_are_executed('two', 'until it accepts them again');
 
 # --- idle ---------------------------------------------------------------------
 
-# with nothing to do there is no transaction, only the clock now and then; this
-# looks from another database until a while has passed without one
-$node->append_conf('postgresql.conf', 'pg_workflow.sweep_interval = 20ms');
+# with nothing to do there is no transaction, nor one of a dispatcher since that of
+# another database had one; this looks from a third until there was none in fifteen sweeps
+$node->append_conf('postgresql.conf', 'pg_workflow.sweep_interval = 300ms');
 $node->reload;
-my $commits = q{SELECT sum(xact_commit) FROM pg_stat_database WHERE datname IN ('one', 'two')};
-my ($quiet, $commits_before) = (0, -1);
-for (1 .. 300)
+my $transactions = q{
+	SELECT sum(xact_commit), pg_snapshot_xmax(pg_current_snapshot())
+	  FROM pg_stat_database WHERE datname IN ('one', 'two')};
+my ($same, $transactions_before) = (0, '');
+for (1 .. 60)
 {
-	my $now = $node->safe_psql('postgres', "SELECT pg_sleep(0.5); $commits");
-	$now =~ s/^\n//;
-	$quiet = $now == $commits_before;
-	last if $quiet;
-	$commits_before = $now;
+	my $now = $node->safe_psql('postgres', "SELECT pg_sleep(0.5); $transactions");
+	$same = $now eq $transactions_before ? $same + 1 : 0;
+	last if $same == 10;
+	$transactions_before = $now;
 }
-ok($quiet, 'idle dispatchers begin no transaction');
+is($same, 10, 'idle dispatchers begin no transaction');
 runs_are_executed('one', 'and are awake when a run comes');
 
 # --- when there are too few processes -----------------------------------------
 
 $node->append_conf('postgresql.conf', 'max_worker_processes = 4');
 $node->restart;
-$node->poll_query_until('postgres',
+poll_at($node, 'postgres',
 	q{SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'pg_workflow dispatcher'})
   or die 'dispatchers are missing';
 # logical replication launcher, launcher, two dispatchers: no executor can start
@@ -222,7 +231,7 @@ ok($node->wait_for_log(qr/could not start an executor: no background worker slot
 is($node->safe_psql('one', "SELECT state FROM wf.runs WHERE run_id = '$id'"),
 	'queued', 'and runs wait');
 $node->safe_psql('two', 'DROP EXTENSION pg_workflow CASCADE');
-ok( $node->poll_query_until(
+ok( poll_at($node,
 		'one', "SELECT state = 'completed' FROM wf.runs WHERE run_id = '$id'"),
 	'until a process is free');
 my $told = () = slurp_file($node->logfile) =~ /could not start an executor/g;

@@ -94,15 +94,9 @@ ok(wait_for_filter($sealed), 'new keys are not looked up in it');
 
 # meanwhile a sample has told that a walk through its runs, which have not ended, is not worth it
 my $looks = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'event_${sealed}_id'";
-my ($looked, $same) = (0, 0);
-for (my $i = 0; $i < 600 && $same < 20; $i++)
-{
-	my $now = sql($looks);
-	$same = $now > 0 && $now == $looked ? $same + 1 : 0;
-	$looked = $now;
-	select(undef, undef, undef, 0.1);
-}
-is($same, 20, 'some of its runs have been looked at, and now that is over');
+ok(poll("SELECT ($looks) > 0"), 'some of its runs have been looked at');
+my $looked = settles($looks);
+ok(defined $looked, 'now that is over');
 cmp_ok($looked, '<=', 1500, 'few have been');
 is(enqueue_keys('f', 'old-', 30_000), 0, 'each of its keys is found there all the same');
 
@@ -178,7 +172,7 @@ is(enqueue_keys('f', 'second-', 2000), 0, 'and they are found with it');
 sql(q{SELECT wf_create_workflow('crowd', key_ttl => '1 year'); CREATE TABLE made (key integer, run_id uuid)});
 my $script = "$PostgreSQL::Test::Utils::tmp_check/crowd.sql";
 append_to_file($script, <<'END');
-\set key random(1, 12000)
+\set key random(1, 60000)
 \set way random(1, 10)
 BEGIN;
 INSERT INTO made SELECT :key, s.run_id FROM wf_submit('crowd', '1', :key::text) s WHERE s.created;
@@ -188,7 +182,7 @@ ROLLBACK;
 COMMIT;
 \endif
 END
-my $crowd = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-t', 4000, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
+my $crowd = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 300, '-f', $script, '-h', $node->host, '-p', $node->port, 'postgres' ],
 	'>', \my $out, '2>', \my $err);
 for (1 .. 3)
 {
@@ -196,12 +190,29 @@ for (1 .. 3)
 	make_slice_old();
 	ok(poll("SELECT slice <> $slice FROM wf.slice WHERE state = 'current'"), "the ring turns away from $slice");
 }
+$crowd->signal('TERM');
 $crowd->finish;
+ok(poll(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'}), 'all that time they were at it');
 unlike($err, qr/error|aborted/i, 'they are all served');
 is(sql(q{SELECT count(*) - count(DISTINCT key) FROM made}), 0, 'no key was given to two runs');
 is(sql(q{SELECT count(*) FROM made m FULL JOIN (SELECT run_id FROM wf.runs WHERE workflow = 'crowd') r USING (run_id) WHERE m.key IS NULL OR r.run_id IS NULL}), 0,
 	'and the runs are those');
 cmp_ok(sql(q{SELECT count(DISTINCT r.tableoid) FROM wf.run r JOIN made USING (run_id)}), '>=', 2, 'they are in several slices');
+
+# what was written just before a turn that does not sweep is not forgotten until
+# the dispatcher's next turn without cause, after a minute
+set_and_reload("pg_workflow.sweep_interval = '2s'");
+my $seen = sql('SELECT seen FROM wf.clock');
+sql(q{SELECT wf_enqueue('crowd')});
+ok(poll("SELECT seen > '$seen' FROM wf.clock"), 'a sweep has just been');
+my $standing = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+make_slice_old();
+set_and_reload("pg_workflow.sweep_interval = '2s'");
+{
+	local $PostgreSQL::Test::Utils::timeout_default = 40;
+	ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $standing"), 'the next comes soon after, though nobody writes');
+}
+set_and_reload("pg_workflow.sweep_interval = '100ms'");
 
 # a clock that is set back while the server is down: the same as one that was ahead
 sql(q{SELECT wf_cancel(wf_enqueue('brief', '1', 'b'))});
@@ -214,7 +225,7 @@ is(sql(q{SELECT wf_find('brief', 'b') IS NULL, (SELECT count(*) FROM wf.keys WHE
 is(sql(q{SELECT created FROM wf_submit('brief', '2', 'b')}), 't', 'so it is free');
 is(sql(q{SELECT enqueued_at > now() + interval '50 minutes' FROM wf.runs WHERE workflow = 'brief' AND state = 'queued'}), 't',
 	'what happens now is after that');
-my $standing = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+$standing = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
 make_slice_old();
 ok(poll("SELECT state <> 'current' FROM wf.slice WHERE slice = $standing"), 'and sweeps go on');
 

@@ -57,5 +57,11 @@ for my $index (split /\n/, sql(q{SELECT i.indexrelid::regclass FROM pg_index i J
 }
 is(sql('SELECT count(key_digest) - count(DISTINCT key_digest) FROM wf.run'), 0, 'no key was given to two runs');
 
+# a trigger would not be called, so it is not passed over in silence
+sql(q{CREATE TRIGGER added BEFORE INSERT ON wf.run_0 FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()});
+is(answer('SELECT 1', q{SELECT wf_enqueue('outside')}), '55000', 'a table with triggers is not written to');
+sql('DROP TRIGGER added ON wf.run_0');
+isnt(sql(q{SELECT wf_enqueue('outside')}), '', 'without them it is');
+
 $node->stop;
 done_testing();
