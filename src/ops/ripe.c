@@ -14,8 +14,9 @@
 #include "ops/ripe.h"
 
 #define TURN_SHARE 6			/* slices for the longest retention */
-#define SAMPLE_BLOCKS 10		/* spread over the slice */
-#define SAMPLE_RUNS 1000		/* in them, at most */
+#define SAMPLE_RUNS 1000		/* looked at, ... */
+#define SAMPLE_BLOCKS 200		/* ... or so many blocks, spread over the
+								 * slice */
 
 typedef struct Sample
 {
@@ -87,19 +88,31 @@ note_run(const WfRun *run, void *arg)
 	return sample->n < SAMPLE_RUNS;
 }
 
+static uint32
+common_divisor(uint32 a, uint32 b)
+{
+	return b == 0 ? a : common_divisor(b, a % b);
+}
+
+/*
+ * The first blocks of a walk that comes by each block of the slice once.  Its
+ * steps are as long as keep any number of them spread evenly: a golden section
+ * of the slice.  It begins elsewhere each time, so that one that misleads has an end.
+ */
 static void
 take_sample(int slice, Sample *sample)
 {
 	BlockNumber blocks = wf_run_blocks(slice);
-	int			n = Min(SAMPLE_BLOCKS, blocks);
+	BlockNumber block = blocks == 0 ? 0 : GetCurrentTimestamp() % blocks;
+	uint32		step = Max(blocks * 0.618, 1);
 
-	/* the last block is one of them: what was enqueued last */
+	while (common_divisor(step, blocks) > 1)
+		step++;
 	sample->n = 0;
-	for (int i = 1; i <= n && sample->n < SAMPLE_RUNS; i++)
+	for (int i = 0; i < Min(SAMPLE_BLOCKS, blocks) && sample->n < SAMPLE_RUNS; i++)
 	{
-		BlockNumber next = (BlockNumber) ((uint64) blocks * i / n - 1);
-
-		(void) wf_run_walk(slice, &next, 1, note_run, sample);
+		wf_run_walk_block(slice, block, note_run, sample);
+		block = ((uint64) block + step) % blocks;
 	}
 }
 

@@ -130,6 +130,9 @@ static void put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place,
 					Oid by_id, Oid queue);
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
+static bool surely_has_key(int slice, const pg_uuid_t *digest);
+static bool find_in_slice(int slice, const Oid *index, const pg_uuid_t *key_value,
+						  Snapshot snapshot, bool with_payload, WfRun *run);
 static void end_probe(WfScan *scan, int slice, bool found);
 static void read_run(WfScan *scan, int slice, Payload payload, WfRun *run);
 static void read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run);
@@ -168,10 +171,33 @@ wf_run_probe_key(const pg_uuid_t *digest, bool thorough, WfRun *run,
 
 		if (filtered && wf_slice_excludes_key(ring, slice, digest))
 			continue;
-		if (probe_slice(slice, digest, run, holder, &in_doubt, invisible))
-			return WF_PROBE_FOUND;
+		do
+		{
+			if (probe_slice(slice, digest, run, holder, &in_doubt, invisible))
+				return WF_PROBE_FOUND;
+		} while (slice != ring->current && !in_doubt && surely_has_key(slice, digest));
 	}
 	return in_doubt ? WF_PROBE_IN_DOUBT : WF_PROBE_NONE;
+}
+
+/*
+ * Who looks by a dirty snapshot may meet neither version of a row that is
+ * being updated: not the new one, whose index entry is made just after it has
+ * passed its place, nor the old one, if the updater has committed until then.
+ * By another snapshot there is exactly one at each moment.  In the current
+ * slice the unique index finds what was missed.
+ */
+static bool
+surely_has_key(int slice, const pg_uuid_t *digest)
+{
+	Snapshot	snapshot = wf_latest_snapshot();
+	WfRun		run;
+	bool		found;
+
+	CHECK_FOR_INTERRUPTS();
+	found = find_in_slice(slice, &wf_relations()->run_key[slice], digest, snapshot, false, &run);
+	UnregisterSnapshot(snapshot);
+	return found;
 }
 
 /* Read with the transaction's snapshot, for the predicate locks alone. */
@@ -641,15 +667,16 @@ wf_run_blocks(int slice)
 	return blocks;
 }
 
-bool
-wf_run_walk(int slice, BlockNumber *next, int64 limit,
+/* wf_run_walk(), up to a block. */
+static bool
+walk_blocks(int slice, BlockNumber *next, BlockNumber end, int64 limit,
 			bool (*callback) (const WfRun *run, void *arg), void *arg)
 {
 	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan_strat(rel, snapshot, 0, NULL, false, false);
-	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+	BlockNumber blocks = Min(RelationGetNumberOfBlocks(rel), end);
 	bool		more = true;
 	int64		seen = 0;
 
@@ -682,4 +709,20 @@ wf_run_walk(int slice, BlockNumber *next, int64 limit,
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 	return more || *next >= blocks;
+}
+
+bool
+wf_run_walk(int slice, BlockNumber *next, int64 limit,
+			bool (*callback) (const WfRun *run, void *arg), void *arg)
+{
+	return walk_blocks(slice, next, InvalidBlockNumber, limit, callback, arg);
+}
+
+void
+wf_run_walk_block(int slice, BlockNumber block,
+				  bool (*callback) (const WfRun *run, void *arg), void *arg)
+{
+	BlockNumber next = block;
+
+	(void) walk_blocks(slice, &next, block + 1, PG_INT64_MAX, callback, arg);
 }

@@ -138,6 +138,10 @@ extern void wf_run_carry(const WfRun *run, int to, bool tombstone);
 extern bool wf_run_walk(int slice, BlockNumber *next, int64 limit,
 						bool (*callback) (const WfRun *run, void *arg), void *arg);
 
+/* Those of one block, until the callback says no. */
+extern void wf_run_walk_block(int slice, BlockNumber block,
+							  bool (*callback) (const WfRun *run, void *arg), void *arg);
+
 /* size of a slice in blocks, without its toasted values */
 extern BlockNumber wf_run_blocks(int slice);
 

@@ -60,6 +60,7 @@ my $touching = IPC::Run::start([ 'pgbench', '-n', '-c', 4, '-T', 20, '-f', $scri
 
 # sessions that have looked at such runs, and keep their slice from being truncated, before these are carried
 sql(q{
+	SELECT wf_create_workflow('swollen');
 	SELECT wf_create_workflow('old', max_queued => 3);
 	CREATE TABLE old AS SELECT n, wf_enqueue('old', '{}', 'o' || n, run_at => now() + interval '1 year') AS run_id
 	  FROM generate_series(1, 3) n;
@@ -69,11 +70,16 @@ is(sql($count), 3, 'three runs are counted');
 my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
 $_->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT wf_handle(run_id) FROM old') for @sessions;
 
+# the first slice is mostly what is dead, and such runs are at its end
+my $swell = q{SELECT count(wf_enqueue('swollen', jsonb_build_object('n', n, 'much', repeat('x', 1000)), 's' || n % 20,
+	on_conflict => 'replace', run_at => now() + interval '1 year')) FROM generate_series(1, 3000) n};
+
 my %seen;
 for my $turn (1 .. 9)
 {
 	my $in = sql(q{SELECT max(tableoid::regclass::text) FROM wf.run WHERE key IN ('never tried', 'tried once', 'unclaimed')});
 	sql(qq{SELECT wf_cancel(wf_enqueue('gone', '1', 'g$turn' || i)) FROM generate_series(1, 300) i});
+	sql($swell) if $turn == 1;
 	grow_old();
 	# a slice that somebody was at is looked at again after a minute, or when a definition has changed
 	my $carried = 0;
