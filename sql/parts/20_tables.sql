@@ -164,7 +164,8 @@ COMMENT ON COLUMN wf.event.run_at IS 'not NULL: the run is queued again, due at 
 COMMENT ON COLUMN wf.event.lease_until IS 'not NULL: the run is held by an external worker until this time';
 COMMENT ON COLUMN wf.event.lease_us IS 'microseconds of the lease that the run was claimed with';
 
--- The slices: a fixed number, so that a dump knows them all.
+-- The slices: a fixed number, so that a dump knows them all.  Rows that were only
+-- inserted need no vacuum, which would be in the way when a slice is truncated.
 DO $slices$
 DECLARE
 	s integer;
@@ -172,11 +173,13 @@ DECLARE
 BEGIN
 	FOR s IN 0 .. 7 LOOP
 		EXECUTE pg_catalog.format($ddl$
-			CREATE TABLE wf.run_%1$s () INHERITS (wf.run);
+			CREATE TABLE wf.run_%1$s () INHERITS (wf.run)
+				WITH (autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1);
 			CREATE UNIQUE INDEX run_%1$s_id ON wf.run_%1$s (run_id);
 			CREATE UNIQUE INDEX run_%1$s_key ON wf.run_%1$s (key_digest) WHERE key_digest IS NOT NULL;
 			CREATE INDEX run_%1$s_queue ON wf.run_%1$s (workflow_id, priority, run_at, run_id);
-			CREATE TABLE wf.event_%1$s () INHERITS (wf.event);
+			CREATE TABLE wf.event_%1$s () INHERITS (wf.event)
+				WITH (autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1);
 			CREATE UNIQUE INDEX event_%1$s_id ON wf.event_%1$s (run_id, seq);
 			CREATE INDEX event_%1$s_queue ON wf.event_%1$s (workflow_id, priority, run_at, run_id) WHERE run_at IS NOT NULL;
 			CREATE INDEX event_%1$s_lease ON wf.event_%1$s (lease_until) WHERE lease_until IS NOT NULL;

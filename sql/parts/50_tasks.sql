@@ -61,7 +61,8 @@ DECLARE
 BEGIN
 	FOR s IN 0 .. 7 LOOP
 		EXECUTE pg_catalog.format($ddl$
-			CREATE TABLE wf.task_%1$s () INHERITS (wf.task);
+			CREATE TABLE wf.task_%1$s () INHERITS (wf.task)
+				WITH (autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_insert_threshold = -1);
 			CREATE UNIQUE INDEX task_%1$s_id ON wf.task_%1$s (task, seq);
 			COMMENT ON TABLE wf.task_%1$s IS 'slice %1$s of wf.task';
 			SELECT pg_catalog.pg_extension_config_dump('wf.task_%1$s', '');

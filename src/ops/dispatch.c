@@ -42,7 +42,7 @@
 								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define REST_MS 60000			/* a turn at least so often, whatever happens */
-#define SWEEP_MS 5				/* between two steps of a sweep, at least, and
+#define SWEEP_MS 2				/* between two steps of a sweep, at least, and
 								 * so many times what a step took: */
 #define SWEEP_REST 3			/* a quarter of a processor */
 
@@ -98,6 +98,8 @@ sweep(void)
 		rest = 0;
 	else if (sweeping)
 		rest = Min(rest, Max(SWEEP_MS * INT64CONST(1000), (done - begun) * SWEEP_REST));
+	else
+		rest = Min(rest, wf_expire_due() - wf_clock_now());
 	next_sweep = done + rest;
 }
 

@@ -54,6 +54,8 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
+#define SOON_MS 1000			/* a slice that could not be emptied or left
+								 * is tried again */
 #define SAMPLE_MS 1000			/* a slice that is not ripe is looked at
 								 * again, at the soonest, ... */
 #define SAMPLE_MAX_MS 3600000	/* ... and at the latest */
@@ -79,6 +81,15 @@ static bool in_background = false;	/* this is the dispatcher */
 static uint64 roles_changes = 1;	/* how often roles may have changed */
 static bool urgent = false;		/* the ring should turn, and has no room */
 static TimestampTz look_again[WF_SLICES];
+static TimestampTz due = 0;		/* when the ring is to be looked at next */
+
+/* Slices whose runs were all over when they were walked through. */
+static struct
+{
+	TimestampTz sealed_at;		/* it is the same filling of the slice ... */
+	uint64		definitions;	/* ... by the same definitions; 0: none */
+	int64		over;			/* what goes with it */
+}			over[WF_SLICES];
 
 static bool step(int64 carry_most, bool patient, int64 *removed);
 
@@ -280,6 +291,27 @@ is_futile(const Walk *w, int64 carry_most)
 	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
 }
 
+/* Have all runs of the slice been over before?  Then they are. */
+static bool
+is_known_over(const WfRing *ring, int slice)
+{
+	return over[slice].definitions != 0 && over[slice].definitions == wf_workflow_epoch() &&
+		over[slice].sealed_at == ring->sealed_at[slice];
+}
+
+/* Truncate a slice of which that is known, unless somebody has it locked. */
+static void
+empty(int slice, int64 *removed)
+{
+	if (wf_ring_empty(slice, over[slice].definitions))
+	{
+		*removed += over[slice].over;
+		over[slice].definitions = 0;
+	}
+	else
+		look_again[slice] = TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS);
+}
+
 /*
  * The walk has come to the end of its slice, to a run that is not over, or to
  * too many of these.
@@ -288,16 +320,15 @@ static void
 end_walk(int64 carry_most, int64 *removed)
 {
 	int			slice = walk.slice;
-	int64		over = walk.over;
 
 	walk.active = false;
 	if (!walk.unfinished && walk.kept == 0)
 	{
-		if (wf_ring_empty(slice, walk.definitions))
-		{
-			*removed += over;
-			return;
-		}
+		over[slice].sealed_at = wf_ring()->sealed_at[slice];
+		over[slice].definitions = walk.definitions;
+		over[slice].over = walk.over;
+		empty(slice, removed);
+		return;
 	}
 	else if (!walk.unfinished && walk.carrying)
 	{
@@ -346,6 +377,11 @@ step(int64 carry_most, bool patient, int64 *removed)
 
 		if (slice < 0)
 			return false;
+		if (is_known_over(ring, slice))
+		{
+			empty(slice, removed);
+			return true;
+		}
 		if (in_background && !is_ripe(ring, slice, now))
 			return true;
 		begin_walk(slice, false, now);
@@ -410,6 +446,28 @@ wf_expire_urgent(void)
 	return urgent;
 }
 
+TimestampTz
+wf_expire_due(void)
+{
+	return due;
+}
+
+/* When the ring may turn, or a sealed slice is to be looked at. */
+static TimestampTz
+next_due(TimestampTz now)
+{
+	const WfRing *ring = wf_ring();
+	TimestampTz opened_at = ring->opened_at[ring->current];
+	TimestampTz next = DT_NOEND;
+
+	if (opened_at != 0 && !urgent && wf_run_blocks(ring->current) > 0)
+		next = opened_at + wf_filling_time();
+	for (int i = 0; i < WF_SLICES; i++)
+		if (ring->state[i] == WF_SLICE_SEALED)
+			next = Min(next, look_again[i]);
+	return Max(next, TimestampTzPlusMilliseconds(now, SOON_MS));
+}
+
 bool
 wf_expire_in_background(void)
 {
@@ -428,6 +486,7 @@ wf_expire_in_background(void)
 		wf_positions_save();
 		positions_saved = now;
 	}
+	due = next_due(wf_clock_now());
 	wf_clock_save();
 	wf_turn_end();
 	return more;

@@ -6,10 +6,15 @@
 #ifndef WF_EXPIRE_H
 #define WF_EXPIRE_H
 
+#include "datatype/timestamp.h"
+
 /* One bounded step, in transactions of its own; true: there is more to do. */
 extern bool wf_expire_in_background(void);
 
 /* Is there, as of the last step, no slice for the runs that will come? */
 extern bool wf_expire_urgent(void);
+
+/* By wf_clock_now(), and as of the last step: when it is worth while to take another. */
+extern TimestampTz wf_expire_due(void);
 
 #endif							/* WF_EXPIRE_H */

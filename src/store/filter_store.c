@@ -219,7 +219,8 @@ begin(const WfRing *ring, int slice)
 
 /*
  * Read on in the index alone, without asking which rows anybody sees.  False:
- * that was the end of it.
+ * that was the end of it.  The entry of a run that is being replaced meanwhile is
+ * met: the turn's snapshot sees its row, so it is not removed.
  */
 static bool
 read_entries(void)
@@ -232,6 +233,7 @@ read_entries(void)
 	ScanKeyData key;
 	int			n = 0;
 
+	Assert(ActiveSnapshotSet());
 	scan->xs_want_itup = true;
 	if (build.begun)
 		ScanKeyInit(&key, 1, BTGreaterStrategyNumber, F_UUID_GT, UUIDPGetDatum(&after));

@@ -214,6 +214,23 @@ set_and_reload("pg_workflow.sweep_interval = '2s'");
 }
 set_and_reload("pg_workflow.sweep_interval = '100ms'");
 
+# one that somebody has locked when it is over is emptied soon after that has ended
+sql(q{SELECT wf_cancel(wf_enqueue('gone', '1', 'l' || i)) FROM generate_series(1, 50) i});
+my $locked = sql(q{SELECT slice FROM wf.slice WHERE state = 'current'});
+my $reader = $node->background_psql('postgres');
+$reader->query_safe("BEGIN; LOCK TABLE wf.run_$locked IN ACCESS SHARE MODE");
+sql(q{SELECT wf_drop_workflow(w, force => true) FROM unnest('{crowd,g,brief,f}'::text[]) w; SELECT wf_create_workflow('brief', key_ttl => '30 minutes')});
+make_slice_old();
+ok(poll("SELECT state = 'sealed' FROM wf.slice WHERE slice = $locked"), 'a slice that somebody reads is sealed');
+my $walks = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'run_$locked'";
+ok(defined settles($walks), 'and walked through, once');
+$reader->query_safe('COMMIT');
+$reader->quit;
+{
+	local $PostgreSQL::Test::Utils::timeout_default = 40;
+	ok(poll("SELECT state = 'empty' FROM wf.slice, wf_enqueue('gone') WHERE slice = $locked"), 'and emptied when nobody reads it any more, if there is work');
+}
+
 # a clock that is set back while the server is down: the same as one that was ahead
 sql(q{SELECT wf_cancel(wf_enqueue('brief', '1', 'b'))});
 is(sql(q{SELECT wf_find('brief', 'b') IS NOT NULL}), 't', 'a key that has half an hour');
