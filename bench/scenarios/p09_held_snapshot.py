@@ -48,7 +48,7 @@ def bytes_when_packed(server):
     return int(server.value(SIZES)) / max(int(server.value("SELECT count(*) FROM wf.run")), 1)
 
 
-def over_time(bench, script, seconds, at_end=lambda: None):
+def over_time(bench, script, seconds, at_end):
     """[(second, runs a second)] with a snapshot held open; at_end is called while it still is."""
     server = bench.server
     holder = subprocess.Popen([server.bin / "psql", "-X", "-q", "-h", server.work, "-d", server.database],

@@ -119,6 +119,8 @@ typedef struct WfDatabase
 	pg_atomic_uint32 any_notice;	/* some bucket below is set */
 	pg_atomic_uint32 moved;		/* while it holds runs: a transaction has
 								 * ended that may have had one in hand */
+	pg_atomic_uint32 written;	/* rows may have been written since the time
+								 * was stored */
 
 	/* set by the dispatcher, read by anybody; no lock */
 	pg_atomic_uint32 holding;	/* it waits for such transactions to end */
@@ -126,8 +128,6 @@ typedef struct WfDatabase
 											 * started: max_worker_processes */
 	pg_atomic_uint64 audit_written; /* entries of the ring up to here are in
 									 * the tables */
-	pg_atomic_uint32 written;	/* something may have been written since the
-								 * time was stored; set by who writes */
 	WfLeases	leases;
 	WfNotice	notices[WF_NOTICES];
 } WfDatabase;

@@ -54,11 +54,9 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
-#define SOON_MS 1000			/* a slice that could not be emptied or left
-								 * is tried again */
-#define SAMPLE_MS 1000			/* a slice that is not ripe is looked at
-								 * again, at the soonest, ... */
-#define SAMPLE_MAX_MS 3600000	/* ... and at the latest */
+#define SOON_MS 1000			/* a slice that is locked, or not ripe, is
+								 * looked at again, at the soonest, ... */
+#define SAMPLE_MAX_MS 3600000	/* ... and one that is not ripe at the latest */
 
 /* How far the walk through a slice has come. */
 typedef struct Walk
@@ -208,18 +206,26 @@ look_at(const WfRun *run, void *arg)
 	return note_kept(w, !w->carrying || carry(&now, &last, purged));
 }
 
+/* When the current slice is old; DT_NOEND: it is empty, or that is not known yet. */
+static TimestampTz
+old_at(const WfRing *ring)
+{
+	TimestampTz opened_at = ring->opened_at[ring->current];
+
+	return opened_at == 0 || wf_run_blocks(ring->current) == 0 ? DT_NOEND :
+		opened_at + wf_filling_time();
+}
+
 /* Is the current slice full, or old? */
 static bool
 wants_turn(const WfRing *ring, TimestampTz now)
 {
-	BlockNumber blocks = wf_run_blocks(ring->current);
 	int			empty = 0;
 
 	for (int i = 0; i < WF_SLICES; i++)
 		empty += ring->state[i] == WF_SLICE_EMPTY ? 1 : 0;
-	return (blocks >= TURN_BLOCKS && empty > TURN_SPARE) ||
-		(blocks > 0 && ring->opened_at[ring->current] != 0 &&
-		 now - ring->opened_at[ring->current] >= wf_filling_time());
+	return (wf_run_blocks(ring->current) >= TURN_BLOCKS && empty > TURN_SPARE) ||
+		old_at(ring) <= now;
 }
 
 /* With other definitions more may be over than there was. */
@@ -277,7 +283,7 @@ is_ripe(const WfRing *ring, int slice, TimestampTz now)
 		return true;
 	if (TIMESTAMP_IS_NOEND(ripe_at))
 		ripe_at = TimestampTzPlusMilliseconds(now, AGAIN_MS);
-	look_again[slice] = Min(Max(ripe_at, TimestampTzPlusMilliseconds(now, SAMPLE_MS)),
+	look_again[slice] = Min(Max(ripe_at, TimestampTzPlusMilliseconds(now, SOON_MS)),
 							TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS));
 	return false;
 }
@@ -330,13 +336,13 @@ end_walk(int64 carry_most, int64 *removed)
 		empty(slice, removed);
 		return;
 	}
-	else if (!walk.unfinished && walk.carrying)
+	if (!walk.unfinished && walk.carrying)
 	{
 		begin_walk(slice, false, walk.now);
 		return;
 	}
-	else if (!walk.unfinished &&
-			 walk.kept <= Min(worth_carrying(&walk, walk.runs_over), carry_most))
+	if (!walk.unfinished &&
+		walk.kept <= Min(worth_carrying(&walk, walk.runs_over), carry_most))
 	{
 		(void) wf_ring_for_write();
 		begin_walk(slice, true, walk.now);
@@ -457,11 +463,8 @@ static TimestampTz
 next_due(TimestampTz now)
 {
 	const WfRing *ring = wf_ring();
-	TimestampTz opened_at = ring->opened_at[ring->current];
-	TimestampTz next = DT_NOEND;
+	TimestampTz next = urgent ? DT_NOEND : old_at(ring);
 
-	if (opened_at != 0 && !urgent && wf_run_blocks(ring->current) > 0)
-		next = opened_at + wf_filling_time();
 	for (int i = 0; i < WF_SLICES; i++)
 		if (ring->state[i] == WF_SLICE_SEALED)
 			next = Min(next, look_again[i]);

@@ -78,7 +78,7 @@ over_at(const WfRun *run)
 	return run->holds_key ? Max(purged_at, wf_key_expiry(run, &last)) : purged_at;
 }
 
-/* for wf_run_walk */
+/* for wf_run_walk_block */
 static bool
 note_run(const WfRun *run, void *arg)
 {

@@ -12,7 +12,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(one_server sql poll poll_at settles answer make_slice_old set_and_reload ended all_ended why pids at_gate gate memory_of);
+our @EXPORT = qw(one_server sql poll poll_at settles settles_at answer make_slice_old set_and_reload ended all_ended why pids at_gate gate memory_of);
 
 my $node;
 
@@ -49,17 +49,21 @@ sub poll_at
 
 # What the query says when it has said the same for two seconds; undefined when
 # it goes on changing.
-sub settles
+sub settles { return settles_at($node, @_, 0.1, 20, 1200); }
+
+# The same on any server: so often the same, with so many seconds in between, in
+# so many readings at most.
+sub settles_at
 {
-	my ($query) = @_;
+	my ($at, $query, $pause, $times, $most) = @_;
 	my ($before, $same) = ('', 0);
-	for (1 .. 1200)
+	for (1 .. $most)
 	{
-		my $now = sql($query);
+		my $now = $at->safe_psql('postgres', $query);
 		$same = $now eq $before ? $same + 1 : 0;
-		return $now if $same == 20;
+		return $now if $same == $times;
 		$before = $now;
-		select(undef, undef, undef, 0.1);
+		select(undef, undef, undef, $pause);
 	}
 	return undef;
 }
@@ -73,12 +77,14 @@ sub answer
 	return $err =~ /(?:ERROR|FATAL):\s+(\w{5})/ ? $1 : $err;
 }
 
-# so that the ring turns; the second statement has every session read it anew
+# So that the ring turns, once a sweep has noted when the slice was opened; the
+# last statement has every session read it anew.  False where none has noted it.
 sub make_slice_old
 {
+	my $noted = poll(q{SELECT count(*) = 1 FROM wf.slice WHERE state = 'current'});
 	sql(q{UPDATE wf.slice SET opened_at = '2001-01-01' WHERE state = 'current'});
 	sql(q{ALTER TABLE wf.slice SET (autovacuum_enabled = false)});
-	return;
+	return $noted;
 }
 
 sub set_and_reload

@@ -3,7 +3,7 @@
 
 use strict;
 use warnings;
-use OneServer qw(poll_at);
+use OneServer qw(poll_at settles_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -206,15 +206,7 @@ $node->reload;
 my $transactions = q{
 	SELECT sum(xact_commit), pg_snapshot_xmax(pg_current_snapshot())
 	  FROM pg_stat_database WHERE datname IN ('one', 'two')};
-my ($same, $transactions_before) = (0, '');
-for (1 .. 60)
-{
-	my $now = $node->safe_psql('postgres', "SELECT pg_sleep(0.5); $transactions");
-	$same = $now eq $transactions_before ? $same + 1 : 0;
-	last if $same == 10;
-	$transactions_before = $now;
-}
-is($same, 10, 'idle dispatchers begin no transaction');
+ok(defined settles_at($node, $transactions, 0.5, 10, 60), 'idle dispatchers begin no transaction');
 runs_are_executed('one', 'and are awake when a run comes');
 
 # --- when there are too few processes -----------------------------------------

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use IPC::Run;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,7 +16,7 @@ $node->append_conf('postgresql.conf', "autovacuum = off\npg_workflow.sweep_inter
 $node->start;
 
 sub sql { return $node->safe_psql('postgres', @_); }
-sub poll { return $node->poll_query_until('postgres', @_); }
+sub poll { return poll_at($node, 'postgres', @_); }
 
 # A session that is given statements one by one.
 my @sessions;

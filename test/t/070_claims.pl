@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 use IPC::Run;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -15,7 +16,7 @@ $node->append_conf('postgresql.conf', "pg_workflow.notify_channel = 'work'\nrest
 $node->start;
 
 sub sql { return $node->safe_psql('postgres', @_); }
-sub poll { return $node->poll_query_until('postgres', @_); }
+sub poll { return poll_at($node, 'postgres', @_); }
 
 sql(q{
 	CREATE EXTENSION pg_workflow;

@@ -4,6 +4,7 @@
 
 use strict;
 use warnings;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -19,7 +20,7 @@ $node->start;
 
 sub sql { return $node->safe_psql('postgres', @_); }
 
-sub poll { return $node->poll_query_until('postgres', @_); }
+sub poll { return poll_at($node, 'postgres', @_); }
 
 # --- expiry in the background -------------------------------------------------
 

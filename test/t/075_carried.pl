@@ -10,14 +10,6 @@ use Test::More;
 
 my $node = one_server('carried', "pg_workflow.sweep_interval = '100ms'");
 
-# once it can be told how old it is
-sub grow_old
-{
-	ok(poll(q{SELECT count(*) = 1 FROM wf.slice WHERE state = 'current'}), 'a sweep notes when the slice was opened');
-	make_slice_old();
-	return;
-}
-
 sql(q{
 	CREATE FUNCTION fail_once(payload jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 	BEGIN
@@ -80,7 +72,7 @@ for my $turn (1 .. 9)
 	my $in = sql(q{SELECT max(tableoid::regclass::text) FROM wf.run WHERE key IN ('never tried', 'tried once', 'unclaimed')});
 	sql(qq{SELECT wf_cancel(wf_enqueue('gone', '1', 'g$turn' || i)) FROM generate_series(1, 300) i});
 	sql($swell) if $turn == 1;
-	grow_old();
+	ok(make_slice_old(), 'a sweep notes when the slice was opened');
 	# a slice that somebody was at is looked at again after a minute, or when a definition has changed
 	my $carried = 0;
 	for (my $i = 0; $i < 60 && !$carried; $i++)

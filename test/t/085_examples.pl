@@ -7,6 +7,7 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use IO::Socket::INET;
 use IPC::Run;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -25,7 +26,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION pg_workflow');
 $node->safe_psql('postgres', slurp_file("$examples/worker.sql"));
 
 sub sql { return $node->safe_psql('postgres', @_); }
-sub poll { return $node->poll_query_until('postgres', @_); }
+sub poll { return poll_at($node, 'postgres', @_); }
 
 # ---------------------------------------------------------------------------
 # A receiver on the loopback: writes down the keys that it is sent, and refuses

@@ -4,6 +4,7 @@
 
 use strict;
 use warnings;
+use OneServer qw(poll_at);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,7 +19,7 @@ my $database = 'postgres';
 
 sub sql { return $node->safe_psql($database, @_); }
 
-sub poll { return $node->poll_query_until($database, @_); }
+sub poll { return poll_at($node, $database, @_); }
 
 # rows, or the SQLSTATE
 sub try
