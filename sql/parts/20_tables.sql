@@ -204,21 +204,28 @@ CREATE TABLE wf.reservation (
 COMMENT ON TABLE wf.reservation IS 'runs handed to executors and not finished yet';
 COMMENT ON COLUMN wf.reservation.seqs IS 'number of each run''s last event when it was handed over';
 
--- Duplicate calls, written by the dispatcher from shared memory.
+-- Duplicate calls, written by the dispatcher from shared memory.  There may be
+-- tens of thousands a second: those of one caller that come together are one
+-- row, which fits into a page.
 CREATE TABLE wf.duplicate (
-	at timestamptz NOT NULL,
+	last_at timestamptz NOT NULL,
 	workflow_id integer NOT NULL,
-	run_id uuid NOT NULL,
-	outcome "char" NOT NULL,
 	role_name name,
 	application_name text,
 	client_addr inet,
-	key text
-);
-CREATE INDEX duplicate_at ON wf.duplicate (workflow_id, at);
-COMMENT ON TABLE wf.duplicate IS 'calls that found their idempotency key taken';
-COMMENT ON COLUMN wf.duplicate.outcome IS
-'what the call got: r the run, s nothing (skip), a the run queued again (resume), p the run replaced, e an error, m an error for another payload';
+	times timestamptz[] NOT NULL,
+	run_ids uuid[] NOT NULL,
+	outcomes "char"[] NOT NULL,
+	keys text[] NOT NULL
+) WITH (toast_tuple_target = 8160);
+CREATE INDEX duplicate_last_at ON wf.duplicate (workflow_id, last_at);
+COMMENT ON TABLE wf.duplicate IS 'calls that found their idempotency key taken; the arrays have an element for each';
+COMMENT ON COLUMN wf.duplicate.last_at IS 'the latest of the times';
+COMMENT ON COLUMN wf.duplicate.times IS 'of each call';
+COMMENT ON COLUMN wf.duplicate.run_ids IS 'the run that each call''s key was bound to; of a task its digest';
+COMMENT ON COLUMN wf.duplicate.keys IS 'of each call; NULL where it is not stored any more';
+COMMENT ON COLUMN wf.duplicate.outcomes IS
+'what each call got: r the run, s nothing (skip), a the run queued again (resume), p the run replaced, e an error, m an error for another payload';
 
 -- Counters of workflows, written by the dispatcher from shared memory.
 CREATE TABLE wf.counter (

@@ -255,9 +255,11 @@ SELECT d.at,
 	   d.role_name AS role,
 	   d.application_name,
 	   d.client_addr
-  FROM (SELECT s.at, s.workflow_id, s.run_id, s.outcome, s.role_name,
-			   s.application_name, s.client_addr, s.key
-		  FROM wf.duplicate s
+  FROM (SELECT e.at, s.workflow_id, e.run_id, e.outcome, s.role_name,
+			   s.application_name, s.client_addr, e.key
+		  FROM wf.duplicate s,
+			   ROWS FROM (pg_catalog.unnest(s.times), pg_catalog.unnest(s.run_ids), pg_catalog.unnest(s.outcomes),
+						  pg_catalog.unnest(s.keys)) e (at, run_id, outcome, key)
 		 UNION ALL
 		SELECT u.at, u.workflow_id, u.run_id, u.outcome, a.rolname,
 			   u.application_name, u.client_addr::inet,
@@ -277,8 +279,9 @@ SELECT d.at,
 	   d.role_name,
 	   d.application_name,
 	   d.client_addr
-  FROM (SELECT s.at, s.outcome, s.role_name, s.application_name, s.client_addr, s.key
-		  FROM wf.duplicate s
+  FROM (SELECT e.at, e.outcome, s.role_name, s.application_name, s.client_addr, e.key
+		  FROM wf.duplicate s,
+			   ROWS FROM (pg_catalog.unnest(s.times), pg_catalog.unnest(s.outcomes), pg_catalog.unnest(s.keys)) e (at, outcome, key)
 		 WHERE s.workflow_id OPERATOR(pg_catalog.=) (SELECT m.number FROM wf.my_tasks() m)
 		 UNION ALL
 		SELECT u.at, u.outcome, a.rolname, u.application_name, u.client_addr::inet,

@@ -20,6 +20,10 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 
+#define LINE 64					/* bytes of the processor's cache that belong
+								 * together */
+
+/* of a whole number of lines, so that a short entry touches two of them */
 typedef struct Slot
 {
 	slock_t		mutex;
@@ -28,9 +32,12 @@ typedef struct Slot
 	WfAuditEntry entry;
 } Slot;
 
+StaticAssertDecl(sizeof(Slot) % LINE == 0, "slots are not aligned to lines");
+
 typedef struct Ring
 {
 	pg_atomic_uint64 last;		/* number of the newest entry */
+	char		apart[LINE -sizeof(pg_atomic_uint64)];
 	Slot		slots[WF_AUDIT_RING];
 } Ring;
 
@@ -207,7 +214,7 @@ static const char *
 client_address(void)
 {
 	static bool known = false;
-	static char text[sizeof(((WfAuditEntry *) NULL)->client_addr)];
+	static char text[INET6_ADDRSTRLEN];
 	const SockAddr *client = MyBEEntry == NULL ? NULL : &MyBEEntry->st_clientaddr;
 
 	if (known || client == NULL)
@@ -218,6 +225,36 @@ client_address(void)
 						   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		text[0] = '\0';
 	return text;
+}
+
+static uint8
+put_text(WfAuditEntry *entry, int at, const char *text, int length)
+{
+	if (length > WF_AUDIT_TEXT - at)
+		return 0;
+	memcpy(entry->text + at, text, length);
+	return length;
+}
+
+static void
+put_texts(WfAuditEntry *entry, const char *key, int key_length)
+{
+	const char *application = application_name != NULL ? application_name : "";
+	const char *client = client_address();
+	int			n;
+
+	StaticAssertStmt(NAMEDATALEN + INET6_ADDRSTRLEN <= WF_AUDIT_TEXT,
+					 "an entry has no room for a name and an address");
+	n = entry->application_length = put_text(entry, 0, application, strnlen(application, NAMEDATALEN - 1));
+	n += entry->client_length = put_text(entry, n, client, strlen(client));
+	entry->key_length = put_text(entry, n, key, key_length);
+}
+
+/* An entry without what its texts do not use. */
+static void
+copy_entry(WfAuditEntry *to, const WfAuditEntry *from)
+{
+	memcpy(to, from, wf_audit_key(from) + from->key_length - (const char *) from);
 }
 
 /* An entry has been overwritten that nobody had taken; is it anybody's still? */
@@ -269,24 +306,21 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 	entry.run_id = *run_id;
 	entry.role = GetUserId();
 	entry.outcome = outcome;
-	strlcpy(entry.application_name, application_name ? application_name : "", NAMEDATALEN);
-	strlcpy(entry.client_addr, client_address(), sizeof(entry.client_addr));
-	entry.key_length = key_length <= WF_AUDIT_KEY ? key_length : 0;
-	memcpy(entry.key, key, entry.key_length);
+	put_texts(&entry, key, key_length);
 	entry.number = pg_atomic_fetch_add_u64(&ring->last, 1) + 1;
 
 	slot = &ring->slots[entry.number % WF_AUDIT_RING];
 	SpinLockAcquire(&slot->mutex);
-	old = slot->entry;
+	memcpy(&old, &slot->entry, offsetof(WfAuditEntry, text));
 	lost = old.number != 0 && !slot->taken;
 	if (old.number < entry.number)
 	{
-		slot->entry = entry;
+		copy_entry(&slot->entry, &entry);
 		slot->taken = false;
 	}
 	else
 	{
-		old = entry;			/* others have gone round meanwhile */
+		copy_entry(&old, &entry);	/* others have gone round meanwhile */
 		lost = true;
 	}
 	SpinLockRelease(&slot->mutex);
@@ -320,7 +354,7 @@ wf_audit_read(uint64 *after, WfAuditEntry *entries, int room, bool take)
 		Slot	   *slot = &ring->slots[(*after + 1) % WF_AUDIT_RING];
 
 		SpinLockAcquire(&slot->mutex);
-		entries[n] = slot->entry;
+		copy_entry(&entries[n], &slot->entry);
 		if (take && entries[n].number == *after + 1 && is_mine(&entries[n]))
 			slot->taken = true;
 		SpinLockRelease(&slot->mutex);

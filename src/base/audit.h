@@ -18,7 +18,8 @@
 
 #define WF_AUDIT_RING		8192	/* entries, of all databases */
 #define WF_AUDIT_WORKFLOWS	4096	/* workflows counted, of all databases */
-#define WF_AUDIT_KEY		80	/* bytes of a key that an entry has room for */
+#define WF_AUDIT_TEXT		132 /* bytes for an entry's texts; a key that does
+								 * not fit in is left out */
 #define WF_LATENCY_BUCKETS	96	/* of start latency, four per power of two */
 
 typedef enum WfCount
@@ -48,15 +49,37 @@ typedef struct WfAuditEntry
 	Oid			dbid;
 	Oid			extension;		/* whose numbers of workflows these are */
 	int32		workflow_id;	/* negative: of a role's tasks */
+	Oid			role;
 	TimestampTz at;
 	pg_uuid_t	run_id;			/* or the digest of a task */
-	Oid			role;
 	char		outcome;
-	uint8		key_length;		/* 0: it is longer than that */
-	char		key[WF_AUDIT_KEY];
-	char		application_name[NAMEDATALEN];
-	char		client_addr[46];	/* numeric; empty: a local socket */
+	uint8		application_length;
+	uint8		client_length;
+	uint8		key_length;		/* 0: left out */
+	char		text[WF_AUDIT_TEXT];	/* application_name, the client's
+										 * address (numeric; empty: a local
+										 * socket) and the key, one after the
+										 * other */
 } WfAuditEntry;
+
+/* These texts do not end with a zero. */
+static inline const char *
+wf_audit_application(const WfAuditEntry *entry)
+{
+	return entry->text;
+}
+
+static inline const char *
+wf_audit_client(const WfAuditEntry *entry)
+{
+	return entry->text + entry->application_length;
+}
+
+static inline const char *
+wf_audit_key(const WfAuditEntry *entry)
+{
+	return wf_audit_client(entry) + entry->client_length;
+}
 
 typedef struct WfCounters
 {

@@ -165,9 +165,9 @@ wf_unwritten_duplicates(PG_FUNCTION_ARGS)
 			values[2] = UUIDPGetDatum(&e->run_id);
 			values[3] = CharGetDatum(e->outcome);
 			values[4] = ObjectIdGetDatum(e->role);
-			values[5] = CStringGetTextDatum(e->application_name);
-			values[6] = CStringGetTextDatum(e->client_addr);
-			nulls[6] = e->client_addr[0] == '\0';
+			values[5] = PointerGetDatum(cstring_to_text_with_len(wf_audit_application(e), e->application_length));
+			values[6] = PointerGetDatum(cstring_to_text_with_len(wf_audit_client(e), e->client_length));
+			nulls[6] = e->client_length == 0;
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		}
 	}

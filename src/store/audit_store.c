@@ -11,6 +11,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -28,13 +29,19 @@
 /* columns of wf.duplicate */
 enum
 {
-	AT = 1, WORKFLOW_ID, RUN_ID, OUTCOME, ROLE_NAME, APPLICATION_NAME, CLIENT_ADDR, KEY,
-	NCOLUMNS = KEY
+	LAST_AT = 1, WORKFLOW_ID, ROLE_NAME, APPLICATION_NAME, CLIENT_ADDR,
+	TIMES, RUN_IDS, OUTCOMES, KEYS,
+	NCOLUMNS = KEYS
 };
 
+/* duplicates in a row, so that it fits into a page unless keys are long */
+#define MOST_TOGETHER 250
+#define ROW_SIZE 7900
+#define SIZE_WITHOUT_KEY (sizeof(TimestampTz) + UUID_LEN + 1 + VARHDRSZ)
+
 /* rows written at once, and the memory that takes */
-#define PIECE 100
-#define PIECE_MEMORY (96 * 1024)
+#define PIECE 8
+#define PIECE_MEMORY (256 * 1024)
 
 #define PURGE_STEP 1000			/* rows deleted in a transaction */
 
@@ -65,7 +72,7 @@ find_key(const WfAuditEntry *e, Snapshot snapshot)
 	WfTask		task;
 
 	if (e->key_length > 0)
-		return cstring_to_text_with_len(e->key, e->key_length);
+		return cstring_to_text_with_len(wf_audit_key(e), e->key_length);
 	if (e->workflow_id < 0)
 		return wf_task_find(&e->run_id, &task) ?
 			cstring_to_text_with_len(task.key, task.key_length) : NULL;
@@ -73,84 +80,141 @@ find_key(const WfAuditEntry *e, Snapshot snapshot)
 		cstring_to_text_with_len(run.key, run.key_length) : NULL;
 }
 
-/* what the rows of a batch share */
+/* duplicates that are being written */
 typedef struct Batch
 {
+	const WfAuditEntry *entries;
+	int			n;
+	bool	   *written;		/* or are in a row that will be */
+	int			first;			/* all before are */
 	Snapshot	snapshot;
-	TupleDesc	descriptor;
-	Oid			role;			/* of the last entry, or none */
-	NameData	role_name;
 } Batch;
 
-/* The name of a role, which is mostly that of the entry before; NULL: dropped. */
-static Name
-find_role(Batch *batch, Oid role)
+/* the elements of a row's arrays */
+typedef struct Elements
 {
-	if (role != batch->role)
-	{
-		char	   *found = GetUserNameFromId(role, true);
+	int			n;
+	Datum		times[MOST_TOGETHER];
+	Datum		run_ids[MOST_TOGETHER];
+	Datum		outcomes[MOST_TOGETHER];
+	Datum		keys[MOST_TOGETHER];
+	bool		no_key[MOST_TOGETHER];
+} Elements;
 
-		batch->role = InvalidOid;
-		if (found == NULL)
-			return NULL;
-		namestrcpy(&batch->role_name, found);
-		batch->role = role;
+static bool
+is_same_caller(const WfAuditEntry *a, const WfAuditEntry *b)
+{
+	return a->workflow_id == b->workflow_id && a->role == b->role &&
+		a->application_length == b->application_length && a->client_length == b->client_length &&
+		memcmp(a->text, b->text, a->application_length + a->client_length) == 0;
+}
+
+/* Take what is not written yet and is of the first one's caller, a row's worth. */
+static TimestampTz
+take_together(Batch *batch, Elements *row)
+{
+	const WfAuditEntry *first = &batch->entries[batch->first];
+	TimestampTz last_at = first->at;
+	Size		size = 0;
+
+	row->n = 0;
+	for (int i = batch->first; i < batch->n && row->n < MOST_TOGETHER; i++)
+	{
+		const WfAuditEntry *e = &batch->entries[i];
+		text	   *key;
+
+		if (batch->written[i] || !is_same_caller(e, first))
+			continue;
+		key = find_key(e, batch->snapshot);
+		size += SIZE_WITHOUT_KEY + (key == NULL ? 0 : INTALIGN(VARSIZE(key) - VARHDRSZ));
+		if (size > ROW_SIZE && row->n > 0)
+			break;
+		row->times[row->n] = TimestampTzGetDatum(e->at);
+		row->run_ids[row->n] = UUIDPGetDatum(&e->run_id);
+		row->outcomes[row->n] = CharGetDatum(e->outcome);
+		row->keys[row->n] = PointerGetDatum(key);
+		row->no_key[row->n] = key == NULL;
+		row->n++;
+		last_at = Max(last_at, e->at);
+		batch->written[i] = true;
 	}
-	return &batch->role_name;
+	while (batch->first < batch->n && batch->written[batch->first])
+		batch->first++;
+	return last_at;
+}
+
+static Datum
+keys_array(Elements *row)
+{
+	int			lower = 1;
+
+	return PointerGetDatum(construct_md_array(row->keys, row->no_key, 1, &row->n, &lower,
+											  TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 static HeapTuple
-form_duplicate(const WfAuditEntry *e, Batch *batch)
+form_duplicates(Batch *batch, TupleDesc descriptor)
 {
+	const WfAuditEntry *e = &batch->entries[batch->first];
+	char	   *role = GetUserNameFromId(e->role, true);
 	Datum		values[NCOLUMNS] = {0};
 	bool		nulls[NCOLUMNS] = {false};
-	Name		role = find_role(batch, e->role);
-	text	   *key = find_key(e, batch->snapshot);
+	NameData	role_name;
+	Elements	row;
 
-	values[AT - 1] = TimestampTzGetDatum(e->at);
+	values[LAST_AT - 1] = TimestampTzGetDatum(take_together(batch, &row));
 	values[WORKFLOW_ID - 1] = Int32GetDatum(e->workflow_id);
-	values[RUN_ID - 1] = UUIDPGetDatum(&e->run_id);
-	values[OUTCOME - 1] = CharGetDatum(e->outcome);
 	nulls[ROLE_NAME - 1] = role == NULL;
-	values[ROLE_NAME - 1] = NameGetDatum(role);
-	values[APPLICATION_NAME - 1] = CStringGetTextDatum(e->application_name);
-	nulls[CLIENT_ADDR - 1] = e->client_addr[0] == '\0';
+	if (role != NULL)
+		namestrcpy(&role_name, role);
+	values[ROLE_NAME - 1] = NameGetDatum(&role_name);
+	values[APPLICATION_NAME - 1] =
+		PointerGetDatum(cstring_to_text_with_len(wf_audit_application(e), e->application_length));
+	nulls[CLIENT_ADDR - 1] = e->client_length == 0;
 	if (!nulls[CLIENT_ADDR - 1])
-		values[CLIENT_ADDR - 1] = DirectFunctionCall1(inet_in, CStringGetDatum(e->client_addr));
-	nulls[KEY - 1] = key == NULL;
-	values[KEY - 1] = PointerGetDatum(key);
-	return heap_form_tuple(batch->descriptor, values, nulls);
+		values[CLIENT_ADDR - 1] =
+			DirectFunctionCall1(inet_in, CStringGetDatum(pnstrdup(wf_audit_client(e), e->client_length)));
+	values[TIMES - 1] = PointerGetDatum(construct_array(row.times, row.n, TIMESTAMPTZOID,
+														sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[RUN_IDS - 1] = PointerGetDatum(construct_array(row.run_ids, row.n, UUIDOID,
+														  UUID_LEN, false, TYPALIGN_CHAR));
+	values[OUTCOMES - 1] = PointerGetDatum(construct_array(row.outcomes, row.n, CHAROID,
+														   1, true, TYPALIGN_CHAR));
+	values[KEYS - 1] = keys_array(&row);
+	return heap_form_tuple(descriptor, values, nulls);
 }
 
 /*
  * There may be tens of thousands a second, while their callers want the
- * processors: the tables are opened once, and some pages filled at a time.
+ * processors: those of a caller share a row, and some pages are filled at a time.
  */
 void
 wf_duplicate_insert(const WfAuditEntry *entries, int n)
 {
-	static const AttrNumber columns[] = {WORKFLOW_ID, AT};
+	static const AttrNumber columns[] = {WORKFLOW_ID, LAST_AT};
 	const WfRelations *r = wf_relations();
+	Batch		batch = {.entries = entries, .n = n, .written = palloc0(sizeof(bool) * Max(n, 1))};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_workflow duplicates",
 												  PIECE_MEMORY, PIECE_MEMORY, ALLOCSET_DEFAULT_MAXSIZE);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Relation	rel = table_open(r->duplicate, RowExclusiveLock);
-	Batch		batch = {.snapshot = wf_callers_snapshot(), .descriptor = RelationGetDescr(rel)};
 
-	for (int from = 0; from < n; from += PIECE)
+	batch.snapshot = wf_callers_snapshot();
+	while (batch.first < n)
 	{
 		HeapTuple	rows[PIECE];
-		int			nrows = Min(PIECE, n - from);
+		int			nrows = 0;
 
-		for (int i = 0; i < nrows; i++)
-			rows[i] = form_duplicate(&entries[from + i], &batch);
-		wf_table_insert_many(r->duplicate, rows, nrows, &r->duplicate_at, columns, lengthof(columns));
+		while (nrows < PIECE && batch.first < n)
+			rows[nrows++] = form_duplicates(&batch, RelationGetDescr(rel));
+		wf_table_insert_many(r->duplicate, rows, nrows, &r->duplicate_last_at, columns, lengthof(columns));
 		MemoryContextReset(context);
 	}
 	table_close(rel, NoLock);
 	UnregisterSnapshot(batch.snapshot);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	pfree(batch.written);
 }
 
 void
@@ -178,7 +242,7 @@ find_workflow(int32 *id)
 	bool		isnull;
 
 	ScanKeyInit(&key, 1, BTGreaterEqualStrategyNumber, F_INT4GE, Int32GetDatum(*id));
-	wf_scan_begin(&scan, r->duplicate, &r->duplicate_at, snapshot, &key, 1);
+	wf_scan_begin(&scan, r->duplicate, &r->duplicate_last_at, snapshot, &key, 1);
 	found = wf_scan_next(&scan, ForwardScanDirection);
 	if (found)
 		*id = DatumGetInt32(wf_scan_value(&scan, WORKFLOW_ID, &isnull));
@@ -198,11 +262,11 @@ purge_workflow(int32 id, int64 limit, bool (*is_over) (int32 workflow_id, Timest
 	int64		n = 0;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(id));
-	wf_scan_begin(&scan, r->duplicate, &r->duplicate_at, snapshot, &key, 1);
+	wf_scan_begin(&scan, r->duplicate, &r->duplicate_last_at, snapshot, &key, 1);
 	while (n < limit && wf_scan_next(&scan, ForwardScanDirection))
 	{
 		bool		isnull;
-		TimestampTz at = DatumGetTimestampTz(wf_scan_value(&scan, AT, &isnull));
+		TimestampTz at = DatumGetTimestampTz(wf_scan_value(&scan, LAST_AT, &isnull));
 
 		CHECK_FOR_INTERRUPTS();
 		if (!is_over(id, at))

@@ -144,7 +144,7 @@ load_tables(WfRelations *r)
 	r->clock = get_relname_relid("clock", r->schema);
 	r->reservation = get_relname_relid("reservation", r->schema);
 	r->duplicate = get_relname_relid("duplicate", r->schema);
-	r->duplicate_at = get_relname_relid("duplicate_at", r->schema);
+	r->duplicate_last_at = get_relname_relid("duplicate_last_at", r->schema);
 	r->task = get_relname_relid("task", r->schema);
 	r->task_ring = get_relname_relid("task_slice", r->schema);
 	r->task_owner = get_relname_relid("task_owner", r->schema);

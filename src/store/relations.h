@@ -23,7 +23,7 @@ typedef struct WfRelations
 	Oid			clock;
 	Oid			reservation;
 	Oid			duplicate;
-	Oid			duplicate_at;	/* its index */
+	Oid			duplicate_last_at;	/* its index */
 	Oid			task;
 	Oid			task_ring;		/* wf.task_slice, the states of its slices */
 	Oid			task_owner;

@@ -271,7 +271,8 @@ wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 {
 	Relation	heap = open_for_insert(table);
 	List	   *others = wf_other_indexes(heap);
-	WfIndexEntry entry = {.oid = *index, .nkeys = ncolumns};
+	WfIndexEntry entry = {.nkeys = ncolumns};
+	Relation	ours = index_open(*index, RowExclusiveLock);
 	TupleTableSlot **slots = palloc(sizeof(*slots) * nrows);
 
 	for (int i = 0; i < nrows; i++)
@@ -289,11 +290,12 @@ wf_table_insert_many(Oid table, HeapTuple *rows, int nrows,
 			entry.keys[k] = slot_getattr(slots[i], columns[k], &isnull);
 			Assert(!isnull);
 		}
-		insert_entry(heap, &entry, &slots[i]->tts_tid, UNIQUE_CHECK_NO);
+		insert_into(ours, heap, &entry, &slots[i]->tts_tid, UNIQUE_CHECK_NO);
 		wf_insert_into_other_indexes(others, heap, rows[i], &slots[i]->tts_tid);
 		ExecDropSingleTupleTableSlot(slots[i]);
 	}
 	pfree(slots);
+	index_close(ours, NoLock);
 	table_close(heap, NoLock);
 }
 
