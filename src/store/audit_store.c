@@ -36,7 +36,7 @@ enum
 
 /* duplicates in a row, so that it fits into a page unless keys are long */
 #define MOST_TOGETHER 250
-#define ROW_SIZE 7900
+#define ROW_SIZE 7800
 #define SIZE_WITHOUT_KEY (sizeof(TimestampTz) + UUID_LEN + 1 + VARHDRSZ)
 
 /* rows written at once, and the memory that takes */
