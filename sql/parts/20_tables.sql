@@ -5,20 +5,17 @@
 -- what each role may see.  src/README.md tells how they work together.
 -- ---------------------------------------------------------------------------
 
--- One row: which database this is.  Where it differs from the server's own
--- answer, the database is a copy: keys are honoured, nothing is dispatched
--- until wf_adopt().
+-- Which database this is.  Where it differs from the server's own answer, the
+-- database is a copy: keys are honoured, nothing is dispatched until wf_adopt().
+-- The first workflow or task makes the row, not this script: while a dump is
+-- restored, in whatever order, there is none, and nothing is swept or dispatched.
 CREATE TABLE wf.installation (
 	system_identifier bigint NOT NULL,
 	database_oid oid NOT NULL,
 	adopted_at timestamptz NOT NULL
 );
 COMMENT ON TABLE wf.installation IS
-'the server and database that this copy of the queue belongs to';
-INSERT INTO wf.installation
-SELECT c.system_identifier, d.oid, now()
-  FROM pg_control_system() c, pg_database d
- WHERE d.datname OPERATOR(pg_catalog.=) current_database();
+'the server and database that this copy of the queue belongs to; no row: nothing has been made here';
 
 CREATE SEQUENCE wf.workflow_id_seq AS integer;
 COMMENT ON SEQUENCE wf.workflow_id_seq IS

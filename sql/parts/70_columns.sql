@@ -5,7 +5,7 @@
 DO $columns$
 DECLARE
 	words constant jsonb := $json${
-		"adopted_at": "when wf_adopt() was called last, or the extension created",
+		"adopted_at": "when wf_adopt() was called last, or the first workflow or task made",
 		"application_name": "application_name of the session that called",
 		"at": "when it happened",
 		"attempt": "number of the attempt, from 1; 0: none has begun",

@@ -97,7 +97,7 @@ static WfStatement resolve_grants = {
 };
 
 /*
- * Two rows at most, read as they are now.  Not kept: that a dump is being
+ * A few rows at most, read as they are now.  Not kept: that a dump is being
  * restored here is seen in time only if whoever is about to dispatch looks.
  */
 WfIdentity
@@ -128,11 +128,11 @@ wf_installation_identity(void)
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
-	return rows > 0 ? answer : WF_IDENTITY_FOREIGN;
+	return rows > 0 ? answer : WF_IDENTITY_UNUSED;
 }
 
-void
-wf_installation_adopt(int64 *ownerless, int64 *lost_grants)
+static void
+store_identity(void)
 {
 	Datum		row[] = {
 		Int64GetDatum((int64) GetSystemIdentifier()),
@@ -140,9 +140,26 @@ wf_installation_adopt(int64 *ownerless, int64 *lost_grants)
 		TimestampTzGetDatum(GetCurrentTimestamp())
 	};
 
+	wf_spi_run(&store_row, row, NULL, 0);
+}
+
+/* Two who do so at the same time make a row each, which say the same. */
+void
+wf_installation_note_use(void)
+{
+	if (wf_installation_identity() != WF_IDENTITY_UNUSED)
+		return;
+	wf_spi_begin();
+	store_identity();
+	wf_spi_end();
+}
+
+void
+wf_installation_adopt(int64 *ownerless, int64 *lost_grants)
+{
 	wf_spi_begin();
 	wf_spi_run(&forget_rows, NULL, NULL, 0);
-	wf_spi_run(&store_row, row, NULL, 0);
+	store_identity();
 	wf_spi_run(&resolve_owners, NULL, NULL, 0);
 	*ownerless = wf_spi_run(&count_ownerless, NULL, NULL, 0);
 	*lost_grants = wf_spi_run(&count_lost_grants, NULL, NULL, 0);

@@ -11,7 +11,9 @@ typedef enum WfIdentity
 	WF_IDENTITY_OURS,			/* this server, this database */
 	WF_IDENTITY_COPY,			/* this server, another database: a template's
 								 * copy, a dump restored beside */
-	WF_IDENTITY_FOREIGN			/* another server: restored, or upgraded */
+	WF_IDENTITY_FOREIGN,		/* another server: restored, or upgraded */
+	WF_IDENTITY_UNUSED			/* nothing has been made here yet; or a dump
+								 * is being restored */
 } WfIdentity;
 
 /*
@@ -19,6 +21,9 @@ typedef enum WfIdentity
  * dispatched until wf_adopt().
  */
 extern WfIdentity wf_installation_identity(void);
+
+/* The first workflow or task is being made: the queue is this database's. */
+extern void wf_installation_note_use(void);
 
 /*
  * This copy is ours from now on: roles are found by their names again.

@@ -39,7 +39,6 @@
 #include "utils/timestamp.h"
 
 #include "store/clock_store.h"
-#include "store/installation.h"
 #include "store/relations.h"
 #include "store/ring.h"
 #include "store/statement.h"
@@ -332,15 +331,13 @@ wf_ring_lock_out(Oid parent, WfPatience *patience, TimestampTz now)
 
 /*
  * The install script says nothing of the first slice: its row would be in the
- * way of a dump's.  So would one that is made while the dump is restored: of
- * that the identity tells, which comes before the runs.
+ * way of a dump's.
  */
 void
 wf_ring_note_opening(TimestampTz now)
 {
 	if (wf_ring()->opened_at[wf_ring()->current] != 0 ||
 		!lock_out_writers(false, now) ||
-		wf_installation_identity() != WF_IDENTITY_OURS ||
 		wf_ring()->opened_at[wf_ring()->current] != 0)
 		return;
 	wf_spi_begin();

@@ -208,6 +208,7 @@ write_row(Oid role, WfTaskOwner *owner)
 	Datum		values[NCOLUMNS];
 	bool		nulls[NCOLUMNS] = {false};
 
+	wf_installation_note_use();
 	for (uint32 n = 0; n == 0 || is_taken(owner, role); n++)
 		make_owner(role, n, owner);
 

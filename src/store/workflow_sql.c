@@ -191,6 +191,7 @@ wf_workflow_insert(const char *name, const WfWorkflowChange *change)
 	bind_name(&values[4], &nulls[4], &function, change->handler_name);
 	bind_settings(&values[INSERT_FIXED], &nulls[INSERT_FIXED], change);
 
+	wf_installation_note_use();
 	wf_spi_begin();
 	if (wf_spi_run(&insert_workflow, values, nulls, 0) > 0)
 	{
