@@ -54,6 +54,9 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
+#define LATE_SHARE 8			/* a walk that takes longer than an eighth of
+								 * the time in which a slice is filled rests
+								 * no more */
 #define SOON_MS 1000			/* a slice that is locked, or not ripe, is
 								 * looked at again, at the soonest, ... */
 #define SAMPLE_MAX_MS 3600000	/* ... and one that is not ripe at the latest */
@@ -72,6 +75,8 @@ typedef struct Walk
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
 	TimestampTz now;			/* what is over is so at this time */
 	int64		spent;			/* microseconds of work so far */
+	TimestampTz begun;			/* by the system's clock */
+	WfEventReader *events;		/* of the slice, during a step */
 } Walk;
 
 static Walk walk;
@@ -170,7 +175,7 @@ note_kept(Walk *w, bool movable)
 static void
 last_event(const Walk *w, WfRun *run, WfEvent *last)
 {
-	wf_event_last(&run->run_id, run->slice, NULL, last);
+	wf_event_reader_last(w->events, &run->run_id, last);
 	if (last->kind == WF_EVENT_MOVED || (w->carrying && last->kind == WF_EVENT_NONE))
 		wf_event_of_run(run, NULL, last);
 }
@@ -261,6 +266,20 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 	walk.carrying = carrying;
 	walk.now = now;
 	walk.definitions = wf_workflow_epoch();
+	walk.begun = GetCurrentTimestamp();
+}
+
+/* Walk on, through about so many runs; true: the end has been reached. */
+static bool
+go_on(int64 limit, bool (*callback) (const WfRun *run, void *arg))
+{
+	bool		done;
+
+	walk.events = wf_event_reader_begin(walk.slice);
+	done = wf_run_walk(walk.slice, &walk.next, limit, callback, &walk);
+	wf_event_reader_end(walk.events);
+	walk.events = NULL;
+	return done;
 }
 
 /*
@@ -395,7 +414,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 	if (walk.carrying)
 		(void) wf_ring_for_write();
 	begun = GetCurrentTimestamp();
-	done = wf_run_walk(walk.slice, &walk.next, STEP_RUNS, look_at, &walk) || walk.unfinished;
+	done = go_on(STEP_RUNS, look_at) || walk.unfinished;
 	walk.spent += GetCurrentTimestamp() - begun;
 	if (done || is_futile(&walk, carry_most))
 		end_walk(carry_most, removed);
@@ -449,7 +468,8 @@ follow_roles(void)
 bool
 wf_expire_urgent(void)
 {
-	return urgent;
+	return urgent || (walk.active &&
+					  GetCurrentTimestamp() - walk.begun > wf_filling_time() / LATE_SHARE);
 }
 
 TimestampTz
@@ -518,8 +538,7 @@ current_is_over(TimestampTz now)
 	if (wf_ring_next(ring) < 0)
 		return false;
 	begin_walk(slice, false, now);
-	over = wf_run_walk(slice, &walk.next, PG_INT64_MAX, is_over, &walk) &&
-		walk.runs_over > 0;
+	over = go_on(PG_INT64_MAX, is_over) && walk.runs_over > 0;
 	walk = saved;
 	return over;
 }

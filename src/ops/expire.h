@@ -11,7 +11,10 @@
 /* One bounded step, in transactions of its own; true: there is more to do. */
 extern bool wf_expire_in_background(void);
 
-/* Is there, as of the last step, no slice for the runs that will come? */
+/*
+ * Is there, as of the last step, no slice for the runs that will come, or is a
+ * walk behind?  Then steps follow each other without a rest.
+ */
 extern bool wf_expire_urgent(void);
 
 /* By wf_clock_now(), and as of the last step: when it is worth while to take another. */

@@ -172,16 +172,55 @@ clear_event(WfEvent *event)
 	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
 }
 
+/* The last one of the run that the scan is at. */
+static void
+read_last(WfScan *scan, WfEvent *event)
+{
+	clear_event(event);
+	if (wf_scan_next(scan, BackwardScanDirection))
+		read_event(scan, event);
+}
+
 void
 wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *event)
 {
 	WfScan		scan;
 
-	clear_event(event);
 	scan_events(&scan, run_id, slice, snapshot == NULL ? SnapshotSelf : snapshot);
-	if (wf_scan_next(&scan, BackwardScanDirection))
-		read_event(&scan, event);
+	read_last(&scan, event);
 	wf_scan_end(&scan);
+}
+
+struct WfEventReader
+{
+	WfScan		scan;
+};
+
+WfEventReader *
+wf_event_reader_begin(int slice)
+{
+	static const pg_uuid_t none;
+	WfEventReader *reader = palloc(sizeof(WfEventReader));
+
+	scan_events(&reader->scan, &none, slice, SnapshotSelf);
+	return reader;
+}
+
+void
+wf_event_reader_last(WfEventReader *reader, const pg_uuid_t *run_id, WfEvent *event)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
+	wf_scan_again(&reader->scan, &key, 1);
+	read_last(&reader->scan, event);
+}
+
+void
+wf_event_reader_end(WfEventReader *reader)
+{
+	wf_scan_end(&reader->scan);
+	pfree(reader);
 }
 
 bool

@@ -76,6 +76,16 @@ extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
 						  WfEvent *event);
 
 /*
+ * The same for many runs of a slice, one after the other, as they are committed
+ * or our own: the tables are opened once.
+ */
+typedef struct WfEventReader WfEventReader;
+
+extern WfEventReader *wf_event_reader_begin(int slice);
+extern void wf_event_reader_last(WfEventReader *reader, const pg_uuid_t *run_id, WfEvent *event);
+extern void wf_event_reader_end(WfEventReader *reader);
+
+/*
  * What is committed now; false: another transaction is writing the event that
  * comes next.
  */

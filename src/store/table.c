@@ -57,6 +57,13 @@ wf_scan_next(WfScan *scan, ScanDirection direction)
 	return index_getnext_slot(scan->scan, direction, scan->slot);
 }
 
+void
+wf_scan_again(WfScan *scan, ScanKey keys, int nkeys)
+{
+	ExecClearTuple(scan->slot);
+	index_rescan(scan->scan, keys, nkeys, NULL, 0);
+}
+
 /* The locks stay until the end of the transaction, as those of a query do. */
 void
 wf_scan_end(WfScan *scan)

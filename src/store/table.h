@@ -37,6 +37,9 @@ typedef struct WfScan
 extern void wf_scan_begin(WfScan *scan, Oid heap, const Oid *index, Snapshot snapshot,
 						  ScanKey keys, int nkeys);
 extern bool wf_scan_next(WfScan *scan, ScanDirection direction);
+
+/* Begin once more, with other keys, as many as before. */
+extern void wf_scan_again(WfScan *scan, ScanKey keys, int nkeys);
 extern void wf_scan_end(WfScan *scan);
 
 /* the same, and gives back its locks on the table and the index */
