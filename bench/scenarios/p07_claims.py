@@ -7,8 +7,8 @@ from report import Row
 
 TITLE = "P7: external workers, batches of 100"
 OURS = "wf_claim, wf_complete"
-RUNS_FOR_MANY = 512_000
 HAND = "SKIP LOCKED, UPDATE, UPDATE"
+RUNS_FOR_MANY = 512_000
 
 SETUP = """
 SELECT wf_create_workflow('job');
@@ -36,10 +36,14 @@ SELECT count(wf_complete(i, a, '{"ok": true}')) FROM unnest(:ids::uuid[], :attem
 }
 
 
-def fill(bench, n, contenders=(HAND, OURS)):
-    """The same work for each."""
-    if HAND in contenders:
-        bench.server.sql(f"INSERT INTO job (payload) SELECT {PAYLOAD} FROM generate_series(1, {n}) i; VACUUM ANALYZE job")
+def fill(bench, n):
+    """The same work for both."""
+    bench.server.sql(f"INSERT INTO job (payload) SELECT {PAYLOAD} FROM generate_series(1, {n}) i; VACUUM ANALYZE job")
+    fill_ours(bench, n)
+
+
+def fill_ours(bench, n):
+    """Work for ours."""
     bench.server.sql(f"SELECT count(*) FROM wf_enqueue_many('job', (SELECT array_agg({PAYLOAD}) FROM generate_series(1, {n}) i))")
     bench.server.sql("CHECKPOINT")
 
@@ -75,7 +79,7 @@ def many_claimers(bench):
     values = {16: [], 64: []}
     for repetition in range(bench.repeats):
         for clients in sorted(values, reverse=repetition % 2 == 1):
-            fill(bench, RUNS_FOR_MANY, (OURS,))
+            fill_ours(bench, RUNS_FOR_MANY)
             values[clients].append(100 * bench.server.pgbench(CONTENDERS[OURS], clients=clients,
                                                               transactions=RUNS_FOR_MANY // 100 // clients))
     ratios = [a / b for a, b in zip(values[64], values[16])]

@@ -288,7 +288,8 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 				const char *key, int key_length, char outcome, TimestampTz at)
 {
 	WfAuditEntry entry;
-	WfAuditEntry old;
+	WfAuditEntry old;			/* without its texts */
+	const WfAuditEntry *gone = &old;
 	Slot	   *slot;
 	bool		lost;
 
@@ -320,12 +321,12 @@ wf_audit_record(int32 workflow_id, const pg_uuid_t *run_id,
 	}
 	else
 	{
-		copy_entry(&old, &entry);	/* others have gone round meanwhile */
+		gone = &entry;			/* others have gone round meanwhile */
 		lost = true;
 	}
 	SpinLockRelease(&slot->mutex);
 	if (lost)
-		note_loss(&old);
+		note_loss(gone);
 
 	/* have it written before it is overrun */
 	if (entry.number % (WF_AUDIT_RING / 8) == 0)

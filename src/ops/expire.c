@@ -316,6 +316,13 @@ is_futile(const Walk *w, int64 carry_most)
 	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
 }
 
+/* Has it taken so long that the ring may soon have no room? */
+static bool
+is_late(const Walk *w)
+{
+	return w->active && GetCurrentTimestamp() - w->begun > wf_filling_time() / LATE_SHARE;
+}
+
 /* Have all runs of the slice been over before?  Then they are. */
 static bool
 is_known_over(const WfRing *ring, int slice)
@@ -468,8 +475,7 @@ follow_roles(void)
 bool
 wf_expire_urgent(void)
 {
-	return urgent || (walk.active &&
-					  GetCurrentTimestamp() - walk.begun > wf_filling_time() / LATE_SHARE);
+	return urgent || is_late(&walk);
 }
 
 TimestampTz

@@ -18,7 +18,8 @@ typedef enum WfIdentity
 
 /*
  * Reads wf.installation.  Anything but WF_IDENTITY_OURS: nothing is
- * dispatched until wf_adopt().
+ * dispatched or swept until wf_adopt(), or, where nothing has been made yet,
+ * until the first workflow or task is.
  */
 extern WfIdentity wf_installation_identity(void);
 
