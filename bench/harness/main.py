@@ -117,6 +117,10 @@ def count_instructions(bench, modules):
     for module in modules:
         print(f"bench: instructions of {module.TITLE}", flush=True)
         server.database = module.__name__
+        if hasattr(module, "WARM"):
+            lasting = server.children()
+            server.sql(f"\\set payload '{PAYLOAD}'\n" + module.WARM.replace(f"{100000}", "5000"))
+            server.wait_for_backends(lasting)
         first = None
         for name, script in module.CONTENDERS.items():
             n = 10 if module.__name__.startswith("p04") else 300

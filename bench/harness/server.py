@@ -87,11 +87,15 @@ class Server:
             lasting = self.children()
             before = set(self.work.glob("calls.*"))
             self.pgbench(script, transactions=calls, variables=variables)
-            while self.children() - lasting:       # the backends write their counts when they end
-                time.sleep(0.05)
+            self.wait_for_backends(lasting)
             counts.append(max((self.total(path), path) for path in set(self.work.glob("calls.*")) - before))
             counts[-1][1].rename(self.work / f"callgrind.{label}.{calls // n}n")
         return (counts[1][0] - counts[0][0]) / n
+
+    def wait_for_backends(self, lasting):
+        """Until there are no children but these: backends write their counts when they end."""
+        while self.children() - lasting:
+            time.sleep(0.05)
 
     def children(self):
         """Processes of the server that runs under callgrind."""

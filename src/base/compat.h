@@ -76,4 +76,9 @@ database_ownercheck_compat(Oid database, Oid role)
 #endif
 }
 
+/* PG 16 renamed where a relation is stored (postgres b0a55e43299). */
+#if PG_VERSION_NUM < 160000
+#define rd_locator rd_node
+#endif
+
 #endif							/* WF_COMPAT_H */

@@ -31,6 +31,7 @@ int			wf_executor_idle_timeout = 60 * 1000;
 int			wf_sweep_interval = 10 * 1000;
 int			wf_executor_memory_limit = 0;
 int			wf_crash_isolation_time = 60 * 1000;
+int			wf_key_cache_memory = 8 * 1024;
 int			wf_key_filter_memory = 16 * 1024;
 int			wf_max_running_per_role = 0;
 char	   *wf_notify_channel = NULL;
@@ -149,11 +150,18 @@ define_process_settings(void)
 
 	/* a later session could not define it, and has no use for it */
 	if (process_shared_preload_libraries_in_progress)
+	{
+		DefineCustomIntVariable("pg_workflow.key_cache_memory",
+								"Sets the shared memory that tells where the runs of keys are.",
+								"16 bytes for each key that is enqueued, of all databases, are of use; 0 has duplicates looked up in an index.",
+								&wf_key_cache_memory, 8 * 1024, 0, 1024 * 1024,
+								PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
 		DefineCustomIntVariable("pg_workflow.key_filter_memory",
 								"Sets the shared memory that tells which keys older slices do not have.",
 								"About 1.3 bytes for each key of all databases are of use; 0 has every key looked up in every slice.",
 								&wf_key_filter_memory, 16 * 1024, 0, 1024 * 1024,
 								PGC_POSTMASTER, GUC_UNIT_KB, NULL, NULL, NULL);
+	}
 }
 
 static bool

@@ -25,6 +25,7 @@ extern int	wf_executor_idle_timeout;	/* ms */
 extern int	wf_sweep_interval;	/* ms */
 extern int	wf_executor_memory_limit;	/* kB, 0: none */
 extern int	wf_crash_isolation_time;	/* ms */
+extern int	wf_key_cache_memory;	/* kB, of all databases */
 extern int	wf_key_filter_memory;	/* kB, of all databases */
 extern int	wf_max_running_per_role;	/* 0: no limit */
 extern char *wf_notify_channel;

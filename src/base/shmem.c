@@ -19,6 +19,7 @@
 #include "base/audit.h"
 #include "base/claim_queue.h"
 #include "base/key_filter.h"
+#include "base/key_cache.h"
 #include "base/shmem.h"
 #include "base/waiters.h"
 
@@ -54,6 +55,7 @@ request_memory(void)
 	RequestAddinShmemSpace(wf_audit_shmem_size());
 	RequestAddinShmemSpace(wf_waiters_shmem_size());
 	RequestAddinShmemSpace(wf_key_filter_shmem_size());
+	RequestAddinShmemSpace(wf_key_cache_shmem_size());
 	wf_claim_queue_shmem_request();
 	RequestNamedLWLockTranche(WF_EXTENSION, 1);
 }
@@ -73,6 +75,7 @@ start_memory(void)
 	wf_audit_shmem_init();
 	wf_waiters_shmem_init();
 	wf_key_filter_shmem_init();
+	wf_key_cache_shmem_init();
 	wf_claim_queue_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }

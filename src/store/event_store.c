@@ -269,6 +269,7 @@ read_event(WfScan *scan, WfEvent *event)
 	bool		isnull;
 	Datum		value;
 
+	slot_getallattrs(scan->slot);	/* at once is faster than one by one */
 	event->at = read_time(scan, AT);
 	event->seq = DatumGetInt32(wf_scan_value(scan, SEQ, &isnull));
 	event->attempt = DatumGetInt32(wf_scan_value(scan, ATTEMPT, &isnull));

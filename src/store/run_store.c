@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "base/digest.h"
+#include "base/key_cache.h"
 #include "base/uuid7.h"
 #include "store/filter_store.h"
 #include "store/relations.h"
@@ -128,11 +129,14 @@ struct WfRunBatch
 
 static void put_off(WfRunBatch *batch, const WfRun *run, ItemPointer place,
 					Oid by_id, Oid queue);
+static bool probe_place(const pg_uuid_t *digest, WfRun *run);
+static void remember_place(int slice, TupleTableSlot *slot, const pg_uuid_t *digest);
 static bool probe_slice(int slice, const pg_uuid_t *digest, WfRun *run,
 						WfHolder *holder, bool *in_doubt, bool *invisible);
 static bool surely_has_key(int slice, const pg_uuid_t *digest);
 static bool find_in_slice(int slice, const Oid *index, const pg_uuid_t *key_value,
 						  Snapshot snapshot, bool with_payload, WfRun *run);
+static bool stays_locked(int slice, bool found);
 static void end_probe(WfScan *scan, int slice, bool found);
 static void read_run(WfScan *scan, int slice, Payload payload, WfRun *run);
 static void read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run);
@@ -161,10 +165,13 @@ wf_run_probe_key(const pg_uuid_t *digest, bool thorough, WfRun *run,
 				 WfHolder *holder, bool *invisible)
 {
 	bool		for_write = !RecoveryInProgress();
-	const WfRing *ring = for_write ? wf_ring_for_write() : wf_ring();
+	const WfRing *ring;
 	bool		in_doubt = false;
 
 	*invisible = false;
+	if (!thorough && !IsolationUsesXactSnapshot() && probe_place(digest, run))
+		return WF_PROBE_FOUND;
+	ring = for_write ? wf_ring_for_write() : wf_ring();
 	wf_ring_foreach(ring, slice)
 	{
 		bool		filtered = for_write && !(thorough && slice == ring->current);
@@ -212,6 +219,48 @@ note_read_dependency(const WfRelations *r, int slice, ScanKey key)
 	wf_scan_end(&scan);
 }
 
+/*
+ * Is the key's row where it was found before?  If nobody is changing it, that
+ * is the one that a look into the slices would find.
+ */
+static bool
+probe_place(const pg_uuid_t *digest, WfRun *run)
+{
+	WfKeyPlace	place;
+	Relation	heap;
+	TupleTableSlot *slot;
+	SnapshotData dirty;
+	Buffer		buffer;
+	bool		found;
+
+	if (!wf_key_cache_recall(digest, &place) || wf_ring()->state[place.slice] == WF_SLICE_EMPTY)
+		return false;
+	heap = table_open(wf_relations()->run_slice[place.slice], AccessShareLock);
+	slot = table_slot_create(heap, NULL);
+	InitDirtySnapshot(dirty);
+	buffer = place.buffer;
+	found = wf_table_fetch(heap, place.tid, &buffer, &dirty, slot) &&
+		!TransactionIdIsValid(dirty.xmin) && !TransactionIdIsValid(dirty.xmax);
+	if (found)
+	{
+		read_slot(slot, place.slice, PAYLOAD_SMALL, run);
+		found = run->holds_key && memcmp(&run->digest, digest, UUID_LEN) == 0;
+	}
+	if (found && buffer != place.buffer)
+		remember_place(place.slice, slot, digest);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(heap, stays_locked(place.slice, found) ? NoLock : AccessShareLock);
+	return found;
+}
+
+static void
+remember_place(int slice, TupleTableSlot *slot, const pg_uuid_t *digest)
+{
+	WfKeyPlace	place = {slice, slot->tts_tid, ((BufferHeapTupleTableSlot *) slot)->buffer};
+
+	wf_key_cache_remember(digest, &place);
+}
+
 static bool
 probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 			bool *in_doubt, bool *invisible)
@@ -239,6 +288,7 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
 		}
 		found = true;
 		read_run(&scan, slice, PAYLOAD_SMALL, run);
+		remember_place(slice, scan.slot, digest);
 		if (IsolationUsesXactSnapshot())
 			*invisible = !wf_scan_is_visible(&scan);
 	}
@@ -255,10 +305,16 @@ probe_slice(int slice, const pg_uuid_t *digest, WfRun *run, WfHolder *holder,
  * looked up all the time.  Where the transaction has one snapshot for all it
  * stays, as truncating knows nothing of snapshots.
  */
+static bool
+stays_locked(int slice, bool found)
+{
+	return found || IsolationUsesXactSnapshot() || wf_ring()->state[slice] == WF_SLICE_CURRENT;
+}
+
 static void
 end_probe(WfScan *scan, int slice, bool found)
 {
-	if (found || IsolationUsesXactSnapshot() || wf_ring()->state[slice] == WF_SLICE_CURRENT)
+	if (stays_locked(slice, found))
 		wf_scan_end(scan);
 	else
 		wf_scan_end_unlocked(scan);
@@ -287,6 +343,7 @@ read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run)
 	bool		isnull;
 	Datum		value;
 
+	slot_getallattrs(slot);		/* at once is faster than one by one */
 	memset(run, 0, sizeof(*run));
 	run->slice = slice;
 	run->run_id = *DatumGetUUIDP(slot_getattr(slot, RUN_ID, &isnull));
@@ -390,6 +447,8 @@ wf_run_insert(WfRun *run, WfRunBatch *batch)
 	if (!wf_table_insert(r->run_slice[slice], values, nulls, entries, n, batch != NULL ? 2 : 0,
 						 run->holds_key, &place))
 		return false;
+	if (run->holds_key)
+		wf_key_cache_remember(&run->digest, &(WfKeyPlace) {slice, place, InvalidBuffer});
 	if (batch != NULL)
 		put_off(batch, run, &place, entries[n - 2].oid, entries[n - 1].oid);
 	return true;

@@ -17,6 +17,7 @@
 #include "access/xlog.h"
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -129,6 +130,39 @@ wf_scan_is_visible(WfScan *scan)
 {
 	return TransactionIdIsCurrentTransactionId(wf_slot_xmin(scan->slot)) ||
 		table_tuple_satisfies_snapshot(scan->heap, scan->slot, GetActiveSnapshot());
+}
+
+/* The table may be shorter by now, or another file. */
+static bool
+pin_block(Relation heap, BlockNumber block, Buffer *buffer)
+{
+	if (*buffer > 0 && *buffer <= NBuffers &&
+		ReadRecentBuffer(heap->rd_locator, MAIN_FORKNUM, block, *buffer))
+		return true;
+	if (block >= RelationGetNumberOfBlocks(heap))
+		return false;
+	*buffer = ReadBuffer(heap, block);
+	return true;
+}
+
+bool
+wf_table_fetch(Relation heap, ItemPointerData tid, Buffer *buffer, Snapshot snapshot,
+			   TupleTableSlot *slot)
+{
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	bool		found;
+
+	Assert(TTS_IS_BUFFERTUPLE(slot));
+	if (!pin_block(heap, ItemPointerGetBlockNumber(&tid), buffer))
+		return false;
+	LockBuffer(*buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, heap, *buffer, snapshot, tuple, NULL, true);
+	LockBuffer(*buffer, BUFFER_LOCK_UNLOCK);
+	if (found)
+		ExecStorePinnedBufferHeapTuple(tuple, slot, *buffer);
+	else
+		ReleaseBuffer(*buffer);
+	return found;
 }
 
 TransactionId

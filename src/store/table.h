@@ -75,6 +75,14 @@ extern bool wf_scan_is_visible(WfScan *scan);
  */
 extern TransactionId wf_slot_xmin(TupleTableSlot *slot);
 
+/*
+ * Fetch the row at a place, if there is one by the snapshot, into a slot of the
+ * table's; it may be any row of the table.  *buffer: where its block is likely to
+ * be, or InvalidBuffer; becomes where it is.
+ */
+extern bool wf_table_fetch(Relation heap, ItemPointerData tid, Buffer *buffer,
+						   Snapshot snapshot, TupleTableSlot *slot);
+
 /* the value of a column of the current row */
 #define wf_scan_value(scan, attno, isnull) slot_getattr((scan)->slot, attno, isnull)
 

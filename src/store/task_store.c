@@ -146,6 +146,7 @@ read_slot(TupleTableSlot *slot, int slice, bool detoast, WfTask *row)
 	bool		isnull;
 	Datum		value;
 
+	slot_getallattrs(slot);		/* at once is faster than one by one */
 	memset(row, 0, sizeof(*row));
 	row->slice = slice;
 	row->task = *DatumGetUUIDP(slot_getattr(slot, TASK, &isnull));

@@ -462,7 +462,7 @@ RESET ROLE;
 -- ---------------------------------------------------------------------------
 SELECT is((SELECT string_agg(concat_ws(' ', substr(name, 13), setting, unit, context), '; ' ORDER BY name COLLATE "C") FROM pg_settings WHERE name LIKE 'pg\_workflow.%'),
 	'allow_superuser_workflows on superuser; audit log superuser; crash_isolation_time 60000 ms sighup; dispatch on superuser; executor_idle_timeout 60000 ms sighup; '
-	'executor_memory_limit 0 kB sighup; handler_languages sql, plpgsql superuser; key_filter_memory 16384 kB postmaster; key_wait -1 ms user; max_executors 4 sighup; '
+	'executor_memory_limit 0 kB sighup; handler_languages sql, plpgsql superuser; key_cache_memory 8192 kB postmaster; key_filter_memory 16384 kB postmaster; key_wait -1 ms user; max_executors 4 sighup; '
 	'max_payload 16384 kB superuser; max_running_per_role 0 sighup; notify_channel  superuser; sweep_interval 10000 ms sighup; '
 	'synchronous_commit off superuser',
 	'settings, their defaults and who may set them');
