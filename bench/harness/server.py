@@ -178,11 +178,12 @@ class Server:
         return out
 
     def latencies(self, prefix):
-        """Milliseconds of each transaction in the logs of a run of pgbench."""
+        """When each transaction in the logs of a run of pgbench ended, in seconds, and the milliseconds it took."""
         found = []
         for path in sorted(self.work.glob(f"{prefix}.*")):
             with open(path, encoding="ascii") as log:
-                found += [int(line.split()[2]) / 1000.0 for line in log]
+                fields = [line.split() for line in log]
+            found += [(int(f[4]) + int(f[5]) / 1e6, int(f[2]) / 1000.0) for f in fields]
             path.unlink()
         return found
 

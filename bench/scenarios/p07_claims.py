@@ -8,7 +8,7 @@ from report import Row
 TITLE = "P7: external workers, batches of 100"
 OURS = "wf_claim, wf_complete"
 HAND = "SKIP LOCKED, UPDATE, UPDATE"
-RUNS_FOR_MANY = 512_000
+RUNS_FOR_MANY = 1_024_000
 
 SETUP = """
 SELECT wf_create_workflow('job');

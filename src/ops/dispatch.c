@@ -42,9 +42,6 @@
 								 * reservation fits into a page */
 #define TARGET_US 20000			/* work that may wait in its queue */
 #define REST_MS 60000			/* a turn at least so often, whatever happens */
-#define SWEEP_MS 2				/* between two steps of a sweep, at least, and
-								 * so many times what a step took: */
-#define SWEEP_REST 3			/* a quarter of a processor */
 
 /* runs for one executor, gathered in a turn */
 typedef struct Batch
@@ -94,10 +91,8 @@ sweep(void)
 	swept_at = GetLastImportantRecPtr();
 	sweeping = wf_expire_in_background();
 	done = GetCurrentTimestamp();
-	if (sweeping && wf_expire_urgent())
-		rest = 0;
-	else if (sweeping)
-		rest = Min(rest, Max(SWEEP_MS * INT64CONST(1000), (done - begun) * SWEEP_REST));
+	if (sweeping)
+		rest = Min(rest, wf_expire_rest(done - begun));
 	else
 		rest = Min(rest, wf_expire_due() - wf_clock_now());
 	next_sweep = done + rest;

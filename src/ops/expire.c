@@ -42,7 +42,12 @@
 
 PG_FUNCTION_INFO_V1(wf_expire);
 
-#define STEP_RUNS 500			/* looked at in a step of the background */
+#define STEP_RUNS 100			/* looked at in a step of the background, ... */
+#define HURRIED_RUNS 500		/* ... or so many where there is no rest */
+#define REST_MOST 99			/* times what a step took: a walk that is in
+								 * time has a hundredth of a processor, ... */
+#define REST_OTHERS 3			/* ... other cleaning a quarter */
+#define STEP_REST 2000			/* at least, in microseconds */
 #define TURN_BLOCKS 32768		/* a slice is full with 256 MB of runs, if
 								 * there are others to spare, ... */
 #define TURN_SPARE 3			/* ... which are for old ones */
@@ -54,9 +59,8 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define AGAIN_MS 60000			/* a slice that is not over is looked at
 								 * again, at the soonest, ... */
 #define REST_FACTOR 20			/* ... and after so many times what it took */
-#define LATE_SHARE 8			/* a walk that takes longer than an eighth of
-								 * the time in which a slice is filled rests
-								 * no more */
+#define WALK_SHARE 8			/* a walk is to be at its end after an eighth
+								 * of the time in which a slice is filled */
 #define SOON_MS 1000			/* a slice that is locked, or not ripe, is
 								 * looked at again, at the soonest, ... */
 #define SAMPLE_MAX_MS 3600000	/* ... and one that is not ripe at the latest */
@@ -67,6 +71,7 @@ typedef struct Walk
 	bool		active;
 	int			slice;
 	BlockNumber next;
+	BlockNumber blocks;			/* of the slice */
 	int64		over;			/* runs that are over, and keys with them */
 	int64		runs_over;
 	int64		kept;			/* not over, and may be carried */
@@ -263,6 +268,7 @@ begin_walk(int slice, bool carrying, TimestampTz now)
 	memset(&walk, 0, sizeof(walk));
 	walk.active = true;
 	walk.slice = slice;
+	walk.blocks = wf_run_blocks(slice);
 	walk.carrying = carrying;
 	walk.now = now;
 	walk.definitions = wf_workflow_epoch();
@@ -316,11 +322,26 @@ is_futile(const Walk *w, int64 carry_most)
 	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
 }
 
-/* Has it taken so long that the ring may soon have no room? */
-static bool
-is_late(const Walk *w)
+/*
+ * How long a walk may rest, times what it works, so that it is at its end in
+ * time; who works beside it notices it the less the more it rests.
+ */
+static double
+rest_of_walk(const Walk *w)
 {
-	return w->active && GetCurrentTimestamp() - w->begun > wf_filling_time() / LATE_SHARE;
+	double		time_left = (double) (w->begun + wf_filling_time() / WALK_SHARE - GetCurrentTimestamp());
+	double		work_left = w->next == 0 ? 0 : (double) w->spent * (w->blocks - Min(w->next, w->blocks)) / w->next;
+
+	if (time_left <= work_left)
+		return 0;
+	return time_left > (REST_MOST + 1) * work_left ? REST_MOST : time_left / work_left - 1;
+}
+
+/* Is there no time for rests at all? */
+static bool
+is_hurried(const Walk *w)
+{
+	return urgent || (w->active && rest_of_walk(w) == 0);
 }
 
 /* Have all runs of the slice been over before?  Then they are. */
@@ -421,7 +442,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 	if (walk.carrying)
 		(void) wf_ring_for_write();
 	begun = GetCurrentTimestamp();
-	done = go_on(STEP_RUNS, look_at) || walk.unfinished;
+	done = go_on(is_hurried(&walk) ? HURRIED_RUNS : STEP_RUNS, look_at) || walk.unfinished;
 	walk.spent += GetCurrentTimestamp() - begun;
 	if (done || is_futile(&walk, carry_most))
 		end_walk(carry_most, removed);
@@ -472,10 +493,12 @@ follow_roles(void)
 	followed = changes;
 }
 
-bool
-wf_expire_urgent(void)
+int64
+wf_expire_rest(int64 worked)
 {
-	return urgent || is_late(&walk);
+	if (is_hurried(&walk))
+		return 0;
+	return Max((int64) (worked * (walk.active ? rest_of_walk(&walk) : REST_OTHERS)), STEP_REST);
 }
 
 TimestampTz

@@ -12,10 +12,10 @@
 extern bool wf_expire_in_background(void);
 
 /*
- * Is there, as of the last step, no slice for the runs that will come, or is a
- * walk behind?  Then steps follow each other without a rest.
+ * How long to rest after a step that took so long, both in microseconds, if there is more to
+ * do.  0: there is no slice for the runs that will come, or a walk is behind.
  */
-extern bool wf_expire_urgent(void);
+extern int64 wf_expire_rest(int64 worked);
 
 /* By wf_clock_now(), and as of the last step: when it is worth while to take another. */
 extern TimestampTz wf_expire_due(void);
