@@ -501,11 +501,12 @@ compare_rows(const void *a, const void *b)
 void
 wf_run_batch_flush(WfRunBatch *batch)
 {
-	Oid			table = wf_relations()->run_slice[batch->slice];
 	int			n = batch->n;
+	Oid			table;
 
 	if (n == 0)
-		return;
+		return;					/* of no slice, so far */
+	table = wf_relations()->run_slice[batch->slice];
 	batch->n = 0;
 	qsort(batch->rows, n, sizeof(batch->rows[0]), compare_rows);
 	for (int i = 0; i < n; i++)
