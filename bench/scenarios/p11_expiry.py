@@ -75,16 +75,16 @@ def run(bench):
     names = (CALM, BUSY, HAND_CALM, HAND_BUSY)
     values = {name: [] for name in names}
     took = []
-    for repeat in range(2 if bench.quick or n >= 10_000_000 else 3):   # with so many the ring has room for no more
+    most = 2 if bench.quick or n >= 10_000_000 else 3   # with so many the ring has room for no more
+    for repeat in range(min(bench.repeats, most)):
         fill(server, n // 10)
         tenth = f"DELETE FROM baseline WHERE key LIKE 'live-%' AND key LIKE '%{repeat}'"
-        most = 20 + 60 * n // 1_000_000           # a walk of n / 10 runs that is in no hurry
-        calm, busy, until = p99(bench, OURS, most, lambda: expire(server))
+        calm, busy, until = p99(bench, OURS, 20 + 60 * n // 1_000_000, lambda: expire(server))   # it is in no hurry
         values[CALM].append(calm)
         values[BUSY].append(busy)
         took.append(until)
         server.sql("CHECKPOINT")
-        calm, busy, _ = p99(bench, INSERT, most, lambda: server.sql(tenth))   # noqa: B023
+        calm, busy, _ = p99(bench, INSERT, 20 + 5 * n // 1_000_000, lambda: server.sql(tenth))   # noqa: B023
         values[HAND_CALM].append(calm)
         values[HAND_BUSY].append(busy)
     server.setting("pg_workflow.sweep_interval", "10s")
