@@ -151,15 +151,17 @@ my %allowed = map { $_ => 1 } qw(
 my %follows = map { $_ => 1 } qw(25P02 3B001 34000 25P01);
 
 # what a rolled back call might have changed
+my $contents;
+
 sub digest
 {
-	return sql(q{
-		SELECT string_agg(c.relname || ' ' || (xpath('//d/text()', query_to_xml(format(
-				  'SELECT coalesce(md5(string_agg(t::text, '','' ORDER BY t::text)), ''none'') AS d FROM %s t', c.oid::regclass), false, true, '')))[1]::text, E'\n' ORDER BY relname)
+	$contents //= sql(q{
+		SELECT string_agg(format('SELECT %L, md5(string_agg(t::text, %L ORDER BY t::text)) FROM %s t', relname, ',', c.oid::regclass), ' UNION ALL ' ORDER BY relname)
 		  FROM pg_class c
 		 WHERE c.relnamespace = 'wf'::regnamespace AND relkind = 'r'
 		   -- these are written in the background
 		   AND relname NOT IN ('counter', 'duplicate', 'reservation', 'clock', 'queue_position', 'slice', 'task_slice')});
+	return sql($contents);
 }
 
 sub try

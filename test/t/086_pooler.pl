@@ -35,13 +35,13 @@ pidfile = $dir/pid
 END
 my $pooler = IPC::Run::start([ $pgbouncer, "$dir/pgbouncer.ini" ], '>', \my $out, '2>', \my $err);
 END { $pooler->kill_kill if $pooler; }
+my @psql = ('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', $dir, '-p', $port, '-d', 'postgres');
 
 sub pooled
 {
 	my ($sql) = @_;
 	my ($stdout, $stderr);
-	IPC::Run::run([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-h', $dir, '-p', $port, '-d', 'postgres' ],
-		'<', \$sql, '>', \$stdout, '2>', \$stderr);
+	IPC::Run::run(\@psql, '<', \$sql, '>', \$stdout, '2>', \$stderr);
 	chomp $stdout;
 	return $stderr eq '' ? $stdout : $stderr;
 }
@@ -50,7 +50,7 @@ sub direct { return $node->safe_psql('postgres', @_); }
 
 for (1 .. 100)
 {
-	last if pooled('SELECT 1') eq '1';
+	last if IPC::Run::run([ @psql, '-c', 'SELECT 1' ], '>', \my $answer, '2>', \my $refusal);   # it reads no input: a refusal does not break a pipe
 	select(undef, undef, undef, 0.1);
 }
 direct(q{
