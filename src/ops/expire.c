@@ -79,7 +79,8 @@ typedef struct Walk
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
 	TimestampTz now;			/* what is over is so at this time */
-	int64		spent;			/* microseconds of work so far */
+	int64		spent;			/* microseconds of work so far, ... */
+	int64		steps;			/* ... in so many steps */
 	TimestampTz begun;			/* by the system's clock */
 	WfEventReader *events;		/* of the slice, during a step */
 } Walk;
@@ -322,26 +323,27 @@ is_futile(const Walk *w, int64 carry_most)
 	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
 }
 
-/*
- * How long a walk may rest, times what it works, so that it is at its end in
- * time; who works beside it notices it the less the more it rests.
- */
+/* How much of a walk is left, as a share of what is done. */
 static double
-rest_of_walk(const Walk *w)
+share_left(const Walk *w)
 {
-	double		time_left = (double) (w->begun + wf_filling_time() / WALK_SHARE - GetCurrentTimestamp());
-	double		work_left = w->next == 0 ? 0 : (double) w->spent * (w->blocks - Min(w->next, w->blocks)) / w->next;
+	return (double) (w->blocks - Min(w->next, w->blocks)) / Max(w->next, 1);
+}
 
-	if (time_left <= work_left)
-		return 0;
-	return time_left > (REST_MOST + 1) * work_left ? REST_MOST : time_left / work_left - 1;
+/* How long a walk may rest in all, in microseconds, to be at its end in time. */
+static double
+time_to_spare(const Walk *w)
+{
+	int64		time_left = w->begun + wf_filling_time() / WALK_SHARE - GetCurrentTimestamp();
+
+	return Max(time_left - w->spent * share_left(w), 0);
 }
 
 /* Is there no time for rests at all? */
 static bool
 is_hurried(const Walk *w)
 {
-	return urgent || (w->active && rest_of_walk(w) == 0);
+	return urgent || (w->active && time_to_spare(w) == 0);
 }
 
 /* Have all runs of the slice been over before?  Then they are. */
@@ -444,6 +446,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 	begun = GetCurrentTimestamp();
 	done = go_on(is_hurried(&walk) ? HURRIED_RUNS : STEP_RUNS, look_at) || walk.unfinished;
 	walk.spent += GetCurrentTimestamp() - begun;
+	walk.steps++;
 	if (done || is_futile(&walk, carry_most))
 		end_walk(carry_most, removed);
 	return true;
@@ -496,9 +499,15 @@ follow_roles(void)
 int64
 wf_expire_rest(int64 worked)
 {
+	int64		rest = worked * REST_OTHERS;
+
 	if (is_hurried(&walk))
 		return 0;
-	return Max((int64) (worked * (walk.active ? rest_of_walk(&walk) : REST_OTHERS)), STEP_REST);
+
+	/* a step may have taken long for other reasons than its work */
+	if (walk.active)
+		rest = Min(worked * REST_MOST, time_to_spare(&walk) / Max(walk.steps * share_left(&walk), 1));
+	return Max(rest, STEP_REST);
 }
 
 TimestampTz
