@@ -75,6 +75,12 @@ wf_loop_begin(int exit_code)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+
+	/*
+	 * A reload that came between the fork and now was ignored, and what was
+	 * inherited is as it was before.
+	 */
+	ConfigReloadPending = true;
 }
 
 void
