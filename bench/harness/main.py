@@ -105,10 +105,18 @@ def count_instructions(bench, modules):
     """Instructions of a call of each contender of the scenarios that have them."""
     server = bench.server
     modules = [m for m in modules if hasattr(m, "CONTENDERS")]
+
+    def few(text):
+        """With few keys: it takes long to make them while instructions are counted."""
+        return text.replace(f"{100000}", "5000")
+
+    def prepare(text):
+        server.sql(f"\\set payload '{PAYLOAD}'\n" + few(text))
+
     for module in modules:
         server.database = module.__name__
         server.fresh_database()
-        server.sql(f"\\set payload '{PAYLOAD}'\n" + module.SETUP.replace(f"{100000}", "5000"))
+        prepare(module.SETUP)
         server.sql("VACUUM ANALYZE")
     server.stop()
     server.start_counting()
@@ -119,13 +127,13 @@ def count_instructions(bench, modules):
         server.database = module.__name__
         if hasattr(module, "WARM"):
             lasting = server.children()
-            server.sql(f"\\set payload '{PAYLOAD}'\n" + module.WARM.replace(f"{100000}", "5000"))
+            prepare(module.WARM)
             server.wait_for_backends(lasting)
         first = None
         for name, script in module.CONTENDERS.items():
             n = 10 if module.__name__.startswith("p04") else 300
             label = re.sub("[^a-zA-Z0-9_]+", "-", f"{module.__name__[:3]} {name}")
-            count = server.instructions(script.replace(f"{100000}", "5000"), n, label,
+            count = server.instructions(few(script), n, label,
                                         variables={"payload": PAYLOAD})
             first = first or count
             rows.append(Row(name, module.TITLE, "instructions", [count], [first / count]))

@@ -94,7 +94,8 @@ def run(bench):
     hand = [a / b for a, b in zip(values[HAND_BUSY], values[HAND_CALM])]
     bench.report.bar("P11", f"p99 of enqueueing while {n // 10:,} of {n:,} expire, against without", setting, ours, 1.5,
                      at_least=False, note="" if n >= 10_000_000 else "the bar's own number is 10,000,000")
-    bench.report.section(TITLE, f"The p99 of calls at a steady rate, synchronous_commit off, for {CALM_SECONDS} s before and from then on until the space was there. The space of what had expired, keys and all, "
+    bench.report.section(TITLE, f"The p99 of calls at a steady rate, synchronous_commit off, for {CALM_SECONDS} s before, and from then on "
+                         "until the space was there. The space of what had expired, keys and all, "
                          f"was there again after {max(took):.1f} s at the latest; a deleted row's is there again after a vacuum.",
                          [Row(CALM, setting, "ms", values[CALM]), Row(BUSY, setting, "ms", values[BUSY], ours),
                           Row(HAND_CALM, setting, "ms", values[HAND_CALM]), Row(HAND_BUSY, setting, "ms", values[HAND_BUSY], hand)])

@@ -14,7 +14,6 @@
 
 #include "miscadmin.h"
 #include "port/atomics.h"
-#include "storage/bufmgr.h"
 #include "storage/shmem.h"
 
 #include "base/guc.h"

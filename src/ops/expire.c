@@ -339,11 +339,11 @@ time_to_spare(const Walk *w)
 	return Max(time_left - w->spent * share_left(w), 0);
 }
 
-/* Is there no time for rests at all? */
+/* Is there no time for rests at all?  Who calls wf_expire() waits for its end. */
 static bool
 is_hurried(const Walk *w)
 {
-	return urgent || (w->active && time_to_spare(w) == 0);
+	return !in_background || urgent || (w->active && time_to_spare(w) == 0);
 }
 
 /* Have all runs of the slice been over before?  Then they are. */

@@ -573,11 +573,9 @@ fetch(const WfItem *item, Snapshot snapshot, WfRun *run)
 {
 	Relation	rel = table_open(wf_relations()->run_slice[item->slice], AccessShareLock);
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	ItemPointerData tid = item->tid;
-	bool		found;
+	Buffer		buffer = InvalidBuffer;
+	bool		found = wf_table_fetch(rel, item->tid, &buffer, snapshot, slot);
 
-	found = ItemPointerGetBlockNumber(&tid) < RelationGetNumberOfBlocks(rel) &&
-		table_tuple_fetch_row_version(rel, &tid, snapshot, slot);
 	if (found)
 		read_slot(slot, item->slice, PAYLOAD_WHOLE, run);
 	ExecDropSingleTupleTableSlot(slot);

@@ -78,7 +78,8 @@ extern TransactionId wf_slot_xmin(TupleTableSlot *slot);
 /*
  * Fetch the row at a place, if there is one by the snapshot, into a slot of the
  * table's; it may be any row of the table.  *buffer: where its block is likely to
- * be, or InvalidBuffer; becomes where it is.
+ * be, or InvalidBuffer; becomes where it is.  A version that an update has put
+ * beside the first one, without index entries of its own, is not found by its place.
  */
 extern bool wf_table_fetch(Relation heap, ItemPointerData tid, Buffer *buffer,
 						   Snapshot snapshot, TupleTableSlot *slot);
