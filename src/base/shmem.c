@@ -93,6 +93,8 @@ initialize(void)
 	pg_atomic_init_u32(&wf_shared->relist, 0);
 	pg_atomic_init_u32(&wf_shared->revisit, 0);
 	pg_atomic_init_u64(&wf_shared->clock, 0);
+	for (int i = 0; i < WF_SHIFTS; i++)
+		pg_atomic_init_u32(&wf_shared->shifts[i], 0);
 
 	for (int i = 0; i < WF_MAX_DATABASES; i++)
 		initialize_database(&wf_shared->databases[i]);

@@ -179,6 +179,9 @@ typedef struct WfExecutor
 	WfItem		current;
 } WfExecutor;
 
+/* counters that all slices of all databases share, by a hash */
+#define WF_SHIFTS 256
+
 typedef struct WfShared
 {
 	LWLock	   *lock;			/* the slots */
@@ -193,6 +196,7 @@ typedef struct WfShared
 								 * databases have come or gone */
 	pg_atomic_uint32 revisit;	/* the same: a database found no slot */
 	pg_atomic_uint64 clock;		/* the latest time seen, see clock.c */
+	pg_atomic_uint32 shifts[WF_SHIFTS]; /* of rows in slices, see run_store.c */
 	WfDatabase	databases[WF_MAX_DATABASES];
 	WfExecutor	executors[WF_MAX_EXECUTORS];
 } WfShared;

@@ -93,6 +93,9 @@ extern TimestampTz wf_run_purged_at(const WfRun *run, const WfEvent *last);
 /* Are they gone? */
 extern bool wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now);
 
+/* When nothing of a run is kept any more, not even its key; DT_NOEND: not known. */
+extern TimestampTz wf_run_over_at(const WfRun *run, const WfEvent *last);
+
 /* 22023 for a key that is too short or too long; ordinal as in WfRequestItem */
 extern void wf_check_key(const char *key, int length, int ordinal);
 

@@ -3,11 +3,11 @@
  *		Give back the space of runs and keys that are over.
  *
  * Only cleaning: whether a run is purged or a key expired is decided when it
- * is looked at.  A sealed slice is walked in bounded steps; if all its runs
- * are over it is truncated, and if a few are not, these are carried to the
- * current slice first.  Of those that are not terminal only the dispatcher
- * moves any, and of these only what is queued and not handed over: a slice
- * waits for what somebody is at.
+ * is looked at.  A sealed slice is walked in bounded steps, its front ahead of
+ * the rest, as runs come to be over; if all its runs are it is truncated, and
+ * if a few are not, these are carried to the current slice first.  Of those
+ * that are not terminal only the dispatcher moves any, and of these only what
+ * is queued and not handed over: a slice waits for what somebody is at.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -64,18 +64,43 @@ PG_FUNCTION_INFO_V1(wf_expire);
 #define SOON_MS 1000			/* a slice that is locked, or not ripe, is
 								 * looked at again, at the soonest, ... */
 #define SAMPLE_MAX_MS 3600000	/* ... and one that is not ripe at the latest */
+#define RIPENING_SHARE 64		/* one that ripens is looked at after so small
+								 * a share of the time in which it is filled,
+								 * at the soonest */
+
+/* The first blocks of a slice, whose runs are all over.  They stay so. */
+typedef struct Front
+{
+	WfWalkMark	mark;			/* of when it began */
+	BlockNumber next;			/* the first that is not among them; 0: none
+								 * is */
+	int64		over;			/* runs that are over, and keys with them */
+	int64		runs_over;
+} Front;
+
+/* What is known of a sealed slice; forgotten if one of the first two changes. */
+typedef struct Known
+{
+	TimestampTz sealed_at;		/* it is of this filling of the slice, ... */
+	uint64		definitions;	/* ... by wf_workflow_epoch() */
+	TimestampTz look_again;
+	TimestampTz ripens_at;		/* by a sample; 0: there is none */
+	TimestampTz ripe_at;
+	Front		front;
+	bool		is_over;		/* that is all there is */
+} Known;
 
 /* How far the walk through a slice has come. */
 typedef struct Walk
 {
 	bool		active;
 	int			slice;
-	BlockNumber next;
+	Front		front;			/* all that has been met, if nothing is kept */
+	BlockNumber first;			/* where it began */
 	BlockNumber blocks;			/* of the slice */
-	int64		over;			/* runs that are over, and keys with them */
-	int64		runs_over;
 	int64		kept;			/* not over, and may be carried */
 	bool		unfinished;		/* met one that may not */
+	bool		ahead;			/* only up to the first that is not over */
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
 	TimestampTz now;			/* what is over is so at this time */
@@ -83,24 +108,41 @@ typedef struct Walk
 	int64		steps;			/* ... in so many steps */
 	TimestampTz begun;			/* by the system's clock */
 	WfEventReader *events;		/* of the slice, during a step */
+
+	/* ahead: */
+	BlockNumber block;			/* the last that was met, ... */
+	Front		before;			/* ... and what there is before it */
+	TimestampTz over_at;		/* when the first that is not over will be */
 } Walk;
 
 static Walk walk;
+static Known known[WF_SLICES];
 static bool in_background = false;	/* this is the dispatcher */
 static uint64 roles_changes = 1;	/* how often roles may have changed */
 static bool urgent = false;		/* the ring should turn, and has no room */
-static TimestampTz look_again[WF_SLICES];
 static TimestampTz due = 0;		/* when the ring is to be looked at next */
 
-/* Slices whose runs were all over when they were walked through. */
-static struct
-{
-	TimestampTz sealed_at;		/* it is the same filling of the slice ... */
-	uint64		definitions;	/* ... by the same definitions; 0: none */
-	int64		over;			/* what goes with it */
-}			over[WF_SLICES];
-
 static bool step(int64 carry_most, bool patient, int64 *removed);
+
+static Known *
+known_of(const WfRing *ring, int slice)
+{
+	Known	   *k = &known[slice];
+
+	if (k->sealed_at != ring->sealed_at[slice] || k->definitions != wf_workflow_epoch())
+	{
+		memset(k, 0, sizeof(*k));
+		k->sealed_at = ring->sealed_at[slice];
+		k->definitions = wf_workflow_epoch();
+	}
+	return k;
+}
+
+static void
+look_again(int slice, TimestampTz at)
+{
+	known_of(wf_ring(), slice)->look_again = at;
+}
 
 static bool
 is_dropped(int32 workflow_id)
@@ -108,13 +150,6 @@ is_dropped(int32 workflow_id)
 	const WfWorkflow *workflow = wf_workflow_by_id(workflow_id);
 
 	return workflow == NULL || workflow->dropped;
-}
-
-/* A run's key lives on when the run is purged: as a tombstone. */
-static bool
-key_lives(const WfRun *run, const WfEvent *last, TimestampTz now)
-{
-	return run->holds_key && !wf_key_expired(run, last, now);
 }
 
 /* Move a run to the current slice, unless somebody is at it: nobody is waited for. */
@@ -187,34 +222,55 @@ last_event(const Walk *w, WfRun *run, WfEvent *last)
 }
 
 static bool
+note_over(Walk *w, const WfRun *run)
+{
+	w->front.runs_over++;
+	w->front.over += run->holds_key ? 2 : 1;
+	return true;
+}
+
+static bool
 look_at(const WfRun *run, void *arg)
 {
 	Walk	   *w = arg;
 	WfRun		now = *run;
 	WfEvent		last;
-	bool		purged;
 
 	/* nothing of a dropped workflow is started or shown any more */
 	if (is_dropped(run->workflow_id))
-	{
-		w->runs_over++;
-		w->over += run->holds_key ? 2 : 1;
-		return true;
-	}
+		return note_over(w, run);
 	last_event(w, &now, &last);
 	if (now.slice != run->slice)
 		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
 		return note_kept(w, is_at_rest(&now, &last) &&
 						 (!w->carrying || carry_queued(&now, &last)));
-	purged = wf_run_purged(run, &last, w->now);
-	if (purged && !key_lives(run, &last, w->now))
+	if (wf_run_over_at(run, &last) <= w->now)
+		return note_over(w, run);
+
+	/* a key lives on when the run is purged: as a tombstone */
+	return note_kept(w, !w->carrying || carry(&now, &last, wf_run_purged(run, &last, w->now)));
+}
+
+/* The first run that is not over is the end of a walk that is ahead of its time. */
+static bool
+look_ahead(const WfRun *run, void *arg)
+{
+	Walk	   *w = arg;
+	WfRun		now = *run;
+	WfEvent		last;
+
+	if (run->block != w->block)
 	{
-		w->runs_over++;
-		w->over += run->holds_key ? 2 : 1;
-		return true;
+		w->block = run->block;
+		w->before = w->front;
+		w->before.next = run->block;
 	}
-	return note_kept(w, !w->carrying || carry(&now, &last, purged));
+	if (is_dropped(run->workflow_id))
+		return note_over(w, run);
+	last_event(w, &now, &last);
+	w->over_at = wf_run_over_at(run, &last);
+	return w->over_at <= w->now && note_over(w, run);
 }
 
 /* When the current slice is old; DT_NOEND: it is empty, or that is not known yet. */
@@ -239,17 +295,6 @@ wants_turn(const WfRing *ring, TimestampTz now)
 		old_at(ring) <= now;
 }
 
-/* With other definitions more may be over than there was. */
-static void
-look_again_if_changed(void)
-{
-	static uint64 seen = 0;
-
-	if (seen != wf_workflow_epoch())
-		memset(look_again, 0, sizeof(look_again));
-	seen = wf_workflow_epoch();
-}
-
 /* The sealed slice that is worth a look, and was sealed first; -1: none is. */
 static int
 next_slice(const WfRing *ring, TimestampTz now)
@@ -257,23 +302,41 @@ next_slice(const WfRing *ring, TimestampTz now)
 	int			oldest = -1;
 
 	for (int i = 0; i < WF_SLICES; i++)
-		if (ring->state[i] == WF_SLICE_SEALED && look_again[i] <= now &&
+		if (ring->state[i] == WF_SLICE_SEALED && known_of(ring, i)->look_again <= now &&
 			(oldest < 0 || ring->sealed_at[i] < ring->sealed_at[oldest]))
 			oldest = i;
 	return oldest;
 }
 
+/* Walk through a slice, from behind its front on. */
 static void
-begin_walk(int slice, bool carrying, TimestampTz now)
+begin_walk(int slice, const Front *front, TimestampTz now)
 {
 	memset(&walk, 0, sizeof(walk));
 	walk.active = true;
 	walk.slice = slice;
+	walk.front = *front;
+	walk.first = front->next;
 	walk.blocks = wf_run_blocks(slice);
-	walk.carrying = carrying;
+	walk.block = InvalidBlockNumber;
 	walk.now = now;
 	walk.definitions = wf_workflow_epoch();
 	walk.begun = GetCurrentTimestamp();
+}
+
+/* The same for a sealed slice; false: somebody is at its rows, so not now. */
+static bool
+begin_walk_of(int slice, TimestampTz now)
+{
+	Front	   *front = &known_of(wf_ring(), slice)->front;
+
+	if (front->next == 0 && !wf_run_walk_begin(slice, &front->mark))
+	{
+		look_again(slice, TimestampTzPlusMilliseconds(now, SOON_MS));
+		return false;
+	}
+	begin_walk(slice, front, now);
+	return true;
 }
 
 /* Walk on, through about so many runs; true: the end has been reached. */
@@ -283,7 +346,7 @@ go_on(int64 limit, bool (*callback) (const WfRun *run, void *arg))
 	bool		done;
 
 	walk.events = wf_event_reader_begin(walk.slice);
-	done = wf_run_walk(walk.slice, &walk.next, limit, callback, &walk);
+	done = wf_run_walk(walk.slice, &walk.front.next, limit, callback, &walk);
 	wf_event_reader_end(walk.events);
 	walk.events = NULL;
 	return done;
@@ -299,18 +362,28 @@ worth_carrying(const Walk *w, int64 runs_over)
 	return Max(runs_over / CARRY_SHARE, wf_slice_is_outlived(w->slice, w->now) ? CARRY_FEW : 0);
 }
 
-/* Is the slice likely to be over, but for what can be carried?  If not, when? */
+/*
+ * Is the slice likely to be over, but for what can be carried?  If not, when?
+ * And are those over that came to it first?
+ */
 static bool
-is_ripe(const WfRing *ring, int slice, TimestampTz now)
+is_ripe(const WfRing *ring, int slice, TimestampTz now, bool *ripens)
 {
-	TimestampTz ripe_at = wf_slice_is_outlived(slice, now) ? now : wf_slice_ripe_at(ring, slice, CARRY_SHARE);
+	Known	   *k = known_of(ring, slice);
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, SOON_MS);
 
-	if (ripe_at <= now)
+	*ripens = false;
+	if (wf_slice_is_outlived(slice, now))
 		return true;
-	if (TIMESTAMP_IS_NOEND(ripe_at))
-		ripe_at = TimestampTzPlusMilliseconds(now, AGAIN_MS);
-	look_again[slice] = Min(Max(ripe_at, TimestampTzPlusMilliseconds(now, SOON_MS)),
-							TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS));
+	if (k->ripens_at == 0 || k->ripe_at <= now || k->ripens_at > now)
+		k->ripe_at = wf_slice_ripe_at(ring, slice, CARRY_SHARE, &k->ripens_at);
+	if (k->ripe_at <= now)
+		return true;
+	*ripens = k->ripens_at <= now;
+	if (TIMESTAMP_IS_NOEND(k->ripe_at))
+		k->ripe_at = TimestampTzPlusMilliseconds(now, AGAIN_MS);
+	look_again(slice, Min(Max(Min(k->ripens_at, k->ripe_at), soon),
+						  TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS)));
 	return false;
 }
 
@@ -318,16 +391,16 @@ is_ripe(const WfRing *ring, int slice, TimestampTz now)
 static bool
 is_futile(const Walk *w, int64 carry_most)
 {
-	int64		left = (int64) (wf_run_blocks(w->slice) - w->next) * BLOCK_RUNS;
+	int64		left = (int64) (wf_run_blocks(w->slice) - w->front.next) * BLOCK_RUNS;
 
-	return !w->carrying && w->kept > Min(worth_carrying(w, w->runs_over + left), carry_most);
+	return !w->carrying && w->kept > Min(worth_carrying(w, w->front.runs_over + left), carry_most);
 }
 
 /* How much of a walk is left, as a share of what is done. */
 static double
 share_left(const Walk *w)
 {
-	return (double) (w->blocks - Min(w->next, w->blocks)) / Max(w->next, 1);
+	return (double) (w->blocks - Min(w->front.next, w->blocks)) / Max(w->front.next - w->first, 1);
 }
 
 /* How long a walk may rest in all, in microseconds, to be at its end in time. */
@@ -346,25 +419,40 @@ is_hurried(const Walk *w)
 	return !in_background || urgent || (w->active && time_to_spare(w) == 0);
 }
 
-/* Have all runs of the slice been over before?  Then they are. */
-static bool
-is_known_over(const WfRing *ring, int slice)
-{
-	return over[slice].definitions != 0 && over[slice].definitions == wf_workflow_epoch() &&
-		over[slice].sealed_at == ring->sealed_at[slice];
-}
-
-/* Truncate a slice of which that is known, unless somebody has it locked. */
+/*
+ * Truncate a slice whose runs are all over, unless somebody has it locked.  An
+ * update may have put one to where the walk had been.
+ */
 static void
 empty(int slice, int64 *removed)
 {
-	if (wf_ring_empty(slice, over[slice].definitions))
-	{
-		*removed += over[slice].over;
-		over[slice].definitions = 0;
-	}
+	Known	   *k = known_of(wf_ring(), slice);
+	Front		front = k->front;
+
+	if (wf_ring_empty(slice, k->definitions, &front.mark))
+		*removed += front.over;
+	else if (!wf_run_walk_holds(slice, &front.mark))
+		memset(k, 0, sizeof(*k));
 	else
-		look_again[slice] = TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS);
+		look_again(slice, TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS));
+}
+
+/*
+ * A walk that is ahead has come to a run that is not over, or to the end.  It goes
+ * on when that run is.
+ */
+static void
+end_walk_ahead(void)
+{
+	Known	   *k = known_of(wf_ring(), walk.slice);
+	TimestampTz soonest = wf_clock_now() +
+		Max(wf_filling_time() / RIPENING_SHARE, SOON_MS * INT64CONST(1000));
+
+	walk.active = false;
+	if (wf_workflow_epoch() != walk.definitions)
+		return;
+	k->front = walk.before;
+	k->look_again = Min(Max(walk.over_at, soonest), k->ripe_at);
 }
 
 /*
@@ -375,32 +463,28 @@ static void
 end_walk(int64 carry_most, int64 *removed)
 {
 	int			slice = walk.slice;
+	bool		same = wf_workflow_epoch() == walk.definitions;
+	bool		carried = walk.carrying;
+	Known	   *k = known_of(wf_ring(), slice);
 
 	walk.active = false;
+	if (!same)
+		return;					/* it is looked at again at once */
 	if (!walk.unfinished && walk.kept == 0)
 	{
-		over[slice].sealed_at = wf_ring()->sealed_at[slice];
-		over[slice].definitions = walk.definitions;
-		over[slice].over = walk.over;
+		k->front = walk.front;
+		k->is_over = true;
 		empty(slice, removed);
-		return;
 	}
-	if (!walk.unfinished && walk.carrying)
-	{
-		begin_walk(slice, false, walk.now);
-		return;
-	}
-	if (!walk.unfinished &&
-		walk.kept <= Min(worth_carrying(&walk, walk.runs_over), carry_most))
+	else if (!walk.unfinished &&
+			 (carried || walk.kept <= Min(worth_carrying(&walk, walk.front.runs_over), carry_most)))
 	{
 		(void) wf_ring_for_write();
-		begin_walk(slice, true, walk.now);
-		return;
+		begin_walk(slice, &k->front, walk.now);
+		walk.carrying = !carried;
 	}
-
-	/* what was looked at by other definitions is looked at again at once */
-	if (wf_workflow_epoch() == walk.definitions)
-		look_again[slice] = walk.now + Max(AGAIN_MS * INT64CONST(1000), REST_FACTOR * walk.spent);
+	else
+		k->look_again = walk.now + Max(AGAIN_MS * INT64CONST(1000), REST_FACTOR * walk.spent);
 }
 
 /*
@@ -416,9 +500,8 @@ step(int64 carry_most, bool patient, int64 *removed)
 	TimestampTz begun;			/* by the system's clock */
 	bool		done;
 
-	look_again_if_changed();
 	if (ring->opened_at[ring->current] == 0 && wf_run_blocks(ring->current) > 0)
-		wf_ring_note_opening(now);
+		wf_ring_note_opening(now, patient);
 	urgent = false;
 	if (wants_turn(ring, now))
 	{
@@ -429,25 +512,29 @@ step(int64 carry_most, bool patient, int64 *removed)
 	if (!walk.active)
 	{
 		int			slice = next_slice(ring, now);
+		bool		ripens = false;
 
 		if (slice < 0)
 			return false;
-		if (is_known_over(ring, slice))
+		if (known_of(ring, slice)->is_over)
 		{
 			empty(slice, removed);
 			return true;
 		}
-		if (in_background && !is_ripe(ring, slice, now))
+		if ((in_background && !is_ripe(ring, slice, now, &ripens) && !ripens) ||
+			!begin_walk_of(slice, now))
 			return true;
-		begin_walk(slice, false, now);
+		walk.ahead = ripens;
 	}
 	if (walk.carrying)
 		(void) wf_ring_for_write();
 	begun = GetCurrentTimestamp();
-	done = go_on(is_hurried(&walk) ? HURRIED_RUNS : STEP_RUNS, look_at) || walk.unfinished;
+	done = go_on(is_hurried(&walk) ? HURRIED_RUNS : STEP_RUNS, walk.ahead ? look_ahead : look_at);
 	walk.spent += GetCurrentTimestamp() - begun;
 	walk.steps++;
-	if (done || is_futile(&walk, carry_most))
+	if (walk.ahead && (done || walk.over_at > walk.now))
+		end_walk_ahead();
+	else if (!walk.ahead && (done || walk.unfinished || is_futile(&walk, carry_most)))
 		end_walk(carry_most, removed);
 	return true;
 }
@@ -525,7 +612,7 @@ next_due(TimestampTz now)
 
 	for (int i = 0; i < WF_SLICES; i++)
 		if (ring->state[i] == WF_SLICE_SEALED)
-			next = Min(next, look_again[i]);
+			next = Min(next, known_of(ring, i)->look_again);
 	return Max(next, TimestampTzPlusMilliseconds(now, SOON_MS));
 }
 
@@ -568,15 +655,14 @@ is_over(const WfRun *run, void *arg)
 static bool
 current_is_over(TimestampTz now)
 {
-	const WfRing *ring = wf_ring();
-	int			slice = ring->current;
+	static const Front nothing;
 	Walk		saved = walk;
 	bool		over;
 
-	if (wf_ring_next(ring) < 0)
+	if (wf_ring_next(wf_ring()) < 0)
 		return false;
-	begin_walk(slice, false, now);
-	over = go_on(PG_INT64_MAX, is_over) && walk.runs_over > 0;
+	begin_walk(wf_ring()->current, &nothing, now);
+	over = go_on(PG_INT64_MAX, is_over) && walk.front.runs_over > 0;
 	walk = saved;
 	return over;
 }
@@ -605,7 +691,7 @@ wf_expire(PG_FUNCTION_ARGS)
 
 	wf_lease_sweep_here(now);
 	memset(&walk, 0, sizeof(walk));
-	memset(look_again, 0, sizeof(look_again));
+	memset(known, 0, sizeof(known));
 	if (current_is_over(now))
 		(void) wf_ring_turn(now, false);
 	while (removed < max_rows && step(max_rows, false, &removed))

@@ -55,6 +55,14 @@ wf_run_purged(const WfRun *run, const WfEvent *last, TimestampTz now)
 	return wf_run_purged_at(run, last) <= now;
 }
 
+TimestampTz
+wf_run_over_at(const WfRun *run, const WfEvent *last)
+{
+	TimestampTz purged_at = wf_run_purged_at(run, last);
+
+	return run->holds_key ? Max(purged_at, wf_key_expiry(run, last)) : purged_at;
+}
+
 const uint8 *
 wf_item_fingerprint(WfRequestItem *item)
 {

@@ -63,19 +63,17 @@ wf_slice_is_outlived(int slice, TimestampTz now)
 	return sealed_at != 0 && now - sealed_at >= wf_longest_retention();
 }
 
-/* When nothing of a run is kept any more; DT_NOEND: not known. */
+/* wf_run_over_at, also of what a dropped workflow has left. */
 static TimestampTz
 over_at(const WfRun *run)
 {
 	const WfWorkflow *workflow = wf_workflow_by_id(run->workflow_id);
-	TimestampTz purged_at;
 	WfEvent		last;
 
 	if (workflow == NULL || workflow->dropped)
 		return DT_NOBEGIN;
 	wf_event_last(&run->run_id, run->slice, NULL, &last);
-	purged_at = wf_run_purged_at(run, &last);
-	return run->holds_key ? Max(purged_at, wf_key_expiry(run, &last)) : purged_at;
+	return wf_run_over_at(run, &last);
 }
 
 /* for wf_run_walk_block */
@@ -130,18 +128,20 @@ compare_times(const void *a, const void *b)
  * them is waited for, rather than carried, for as long as it took to come.
  */
 TimestampTz
-wf_slice_ripe_at(const WfRing *ring, int slice, int share)
+wf_slice_ripe_at(const WfRing *ring, int slice, int share, TimestampTz *ripens_at)
 {
 	Sample		sample;
 	int			rest;			/* so many may be carried */
 	int64		patience = 0;
 	TimestampTz ripe_at;
 
+	*ripens_at = DT_NOBEGIN;
 	take_sample(slice, &sample);
 	if (sample.n == 0)
 		return DT_NOBEGIN;
 	qsort(sample.over_at, sample.n, sizeof(sample.over_at[0]), compare_times);
-	rest = sample.n / share;
+	rest = sample.n / (share + 1);
+	*ripens_at = sample.over_at[rest];
 	ripe_at = sample.over_at[sample.n - 1 - rest];
 	if (TIMESTAMP_NOT_FINITE(ripe_at))
 		return ripe_at;

@@ -18,9 +18,11 @@ extern int64 wf_filling_time(void);
 extern bool wf_slice_is_outlived(int slice, TimestampTz now);
 
 /*
- * From when on a slice is likely to have no more than 1 / share of its runs that
- * are not over, and none that will be soon; DT_NOEND: not known.
+ * From when on a slice is likely to have no more than one run that is not over for
+ * `share` that are, and none that will be soon; DT_NOEND: not known.  *ripens_at: from
+ * when on as many are over.
  */
-extern TimestampTz wf_slice_ripe_at(const WfRing *ring, int slice, int share);
+extern TimestampTz wf_slice_ripe_at(const WfRing *ring, int slice, int share,
+									TimestampTz *ripens_at);
 
 #endif							/* WF_RIPE_H */

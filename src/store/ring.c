@@ -41,6 +41,7 @@
 #include "store/clock_store.h"
 #include "store/relations.h"
 #include "store/ring.h"
+#include "store/run_store.h"
 #include "store/statement.h"
 #include "store/table.h"
 #include "store/workflow_store.h"
@@ -334,10 +335,10 @@ wf_ring_lock_out(Oid parent, WfPatience *patience, TimestampTz now)
  * way of a dump's.
  */
 void
-wf_ring_note_opening(TimestampTz now)
+wf_ring_note_opening(TimestampTz now, bool patient)
 {
 	if (wf_ring()->opened_at[wf_ring()->current] != 0 ||
-		!lock_out_writers(false, now) ||
+		!lock_out_writers(patient, now) ||
 		wf_ring()->opened_at[wf_ring()->current] != 0)
 		return;
 	wf_spi_begin();
@@ -366,7 +367,7 @@ lock_slice(int slice)
  * over has stayed so.
  */
 bool
-wf_ring_empty(int slice, uint64 definitions)
+wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark)
 {
 	int			tries = 20;
 
@@ -379,6 +380,7 @@ wf_ring_empty(int slice, uint64 definitions)
 	}
 	if (wf_ring()->state[slice] != WF_SLICE_SEALED ||
 		wf_workflow_epoch() != definitions ||
+		!wf_run_walk_holds(slice, mark) ||
 		wf_table_in_use(wf_relations()->run_slice[slice]) ||
 		wf_table_in_use(wf_relations()->event_slice[slice]))
 		return false;

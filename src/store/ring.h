@@ -26,6 +26,14 @@ typedef struct WfRing
 	TimestampTz sealed_at[WF_SLICES];
 } WfRing;
 
+/* What a walk through a sealed slice began with: see run_store.h. */
+typedef struct WfWalkMark
+{
+	Oid			file;
+	uint32		shifts;			/* of rows, by updates, to where the walk may
+								 * have been */
+} WfWalkMark;
+
 /* The ring as it is now; a writer calls wf_ring_for_write instead. */
 extern const WfRing *wf_ring(void);
 
@@ -45,15 +53,15 @@ extern int	wf_ring_next(const WfRing *ring);
  */
 extern bool wf_ring_turn(TimestampTz now, bool patient);
 
-/* From when on the current slice is written to, where that is not known yet. */
-extern void wf_ring_note_opening(TimestampTz now);
+/* From when on the current slice is written to, where that is not known yet; patient: as above. */
+extern void wf_ring_note_opening(TimestampTz now, bool patient);
 
 /*
  * Truncate a sealed slice, if nobody uses it; nobody waits for that.  The
  * caller knows that all in it is over, by the workflows' definitions as they
- * were at that wf_workflow_epoch().
+ * were at that wf_workflow_epoch(), of all that a walk with that mark has met.
  */
-extern bool wf_ring_empty(int slice, uint64 definitions);
+extern bool wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark);
 
 /* for the ring of tasks, too: read a table of states */
 extern void wf_ring_read(Oid states, WfRing *ring);

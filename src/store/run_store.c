@@ -14,10 +14,12 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
@@ -42,30 +44,32 @@ enum
 	PAYLOAD, KEY_DIGEST, KEY, KEY_ANCHOR, KEY_TTL, REPLACES, NCOLUMNS = REPLACES
 };
 
-static WfStatement release_key = {
-	.purpose = "take a key from a run",
-	.sql =
-	"UPDATE wf.run "
-	"   SET key_digest = NULL "
-	" WHERE run_id OPERATOR(pg_catalog.=) $1 "
-	"   AND key_digest OPERATOR(pg_catalog.=) $2",
-	.nargs = 2,
-	.argtypes = (const Oid[]) {UUIDOID, UUIDOID},
-	.expect = SPI_OK_UPDATE,
-	.by_index = true,
-};
+#define RELEASE_KEY(n) { \
+	.purpose = "take a key from a run", \
+	.sql = \
+	"UPDATE ONLY wf.run_" #n " " \
+	"   SET key_digest = NULL " \
+	" WHERE run_id OPERATOR(pg_catalog.=) $1 " \
+	"   AND key_digest OPERATOR(pg_catalog.=) $2 " \
+	"RETURNING ctid", \
+	.nargs = 2, \
+	.argtypes = (const Oid[]) {UUIDOID, UUIDOID}, \
+	.expect = SPI_OK_UPDATE_RETURNING, \
+	.by_index = true, \
+}
 
-static WfStatement replace_run = {
-	.purpose = "replace a queued run",
-	.sql =
-	"UPDATE wf.run "
-	"   SET payload = $2, fingerprint = $3, run_at = $4, priority = $5, key_ttl = $6 "
-	" WHERE run_id OPERATOR(pg_catalog.=) $1",
-	.nargs = 6,
-	.argtypes = (const Oid[]) {UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID},
-	.expect = SPI_OK_UPDATE,
-	.by_index = true,
-};
+#define REPLACE_RUN(n) { \
+	.purpose = "replace a queued run", \
+	.sql = \
+	"UPDATE ONLY wf.run_" #n " " \
+	"   SET payload = $2, fingerprint = $3, run_at = $4, priority = $5, key_ttl = $6 " \
+	" WHERE run_id OPERATOR(pg_catalog.=) $1 " \
+	"RETURNING ctid", \
+	.nargs = 6, \
+	.argtypes = (const Oid[]) {UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID}, \
+	.expect = SPI_OK_UPDATE_RETURNING, \
+	.by_index = true, \
+}
 
 #define DELETE_RUN(n) { \
 	.purpose = "delete a run that was carried to another slice", \
@@ -78,12 +82,24 @@ static WfStatement replace_run = {
 
 #define ERASE_RUN(n) { \
 	.purpose = "erase the payload of a run", \
-	.sql = "UPDATE ONLY wf.run_" #n " SET payload = NULL WHERE run_id OPERATOR(pg_catalog.=) $1", \
+	.sql = \
+	"UPDATE ONLY wf.run_" #n " SET payload = NULL WHERE run_id OPERATOR(pg_catalog.=) $1 " \
+	"RETURNING ctid", \
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
-	.expect = SPI_OK_UPDATE, \
+	.expect = SPI_OK_UPDATE_RETURNING, \
 	.by_index = true, \
 }
+
+static WfStatement release_key[WF_SLICES] = {
+	RELEASE_KEY(0), RELEASE_KEY(1), RELEASE_KEY(2), RELEASE_KEY(3),
+	RELEASE_KEY(4), RELEASE_KEY(5), RELEASE_KEY(6), RELEASE_KEY(7)
+};
+
+static WfStatement replace_run[WF_SLICES] = {
+	REPLACE_RUN(0), REPLACE_RUN(1), REPLACE_RUN(2), REPLACE_RUN(3),
+	REPLACE_RUN(4), REPLACE_RUN(5), REPLACE_RUN(6), REPLACE_RUN(7)
+};
 
 static WfStatement erase_run[WF_SLICES] = {
 	ERASE_RUN(0), ERASE_RUN(1), ERASE_RUN(2), ERASE_RUN(3),
@@ -346,6 +362,7 @@ read_slot(TupleTableSlot *slot, int slice, Payload payload, WfRun *run)
 	slot_getallattrs(slot);		/* at once is faster than one by one */
 	memset(run, 0, sizeof(*run));
 	run->slice = slice;
+	run->block = ItemPointerGetBlockNumber(&slot->tts_tid);
 	run->run_id = *DatumGetUUIDP(slot_getattr(slot, RUN_ID, &isnull));
 	run->run_at = DatumGetTimestampTz(slot_getattr(slot, RUN_AT, &isnull));
 	run->enqueued_at = DatumGetTimestampTz(slot_getattr(slot, ENQUEUED_AT, &isnull));
@@ -638,16 +655,55 @@ wf_run_lock(WfRun *run, WfHolder *holder)
 	return state;
 }
 
+/* The counter of rows of a slice that were put before where they had been. */
+static pg_atomic_uint32 *
+shifts(int slice)
+{
+	Oid			of[2] = {MyDatabaseId, wf_relations()->run_slice[slice]};
+
+	return &wf_shared->shifts[hash_bytes((unsigned char *) of, sizeof(of)) % WF_SHIFTS];
+}
+
+/*
+ * Who walks through a sealed slice has to know if a row has come to a block that he
+ * may have been at before.  We have the slice locked since before the update, so one
+ * that is current by now is not walked through before we have ended.
+ */
+static void
+note_shift(int slice, BlockNumber from, BlockNumber to)
+{
+	if (to < from && wf_shared != NULL && wf_ring()->state[slice] != WF_SLICE_CURRENT)
+		pg_atomic_fetch_add_u32(shifts(slice), 1);
+}
+
+/*
+ * Update a run's row, which was in block `from`; InvalidBlockNumber: somewhere.
+ * False: it is not there, or not so any more.
+ */
+static bool
+update_run(WfStatement *of_slices, const WfRun *run, BlockNumber from, Datum *values)
+{
+	bool		found;
+
+	wf_spi_begin();
+	found = wf_spi_run(&of_slices[run->slice], values, NULL, 0) == 1;
+	if (found)
+	{
+		bool		isnull;
+		Datum		tid = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+		note_shift(run->slice, from, ItemPointerGetBlockNumber((ItemPointer) DatumGetPointer(tid)));
+	}
+	wf_spi_end();
+	return found;
+}
+
 bool
 wf_run_release_key(const WfRun *run)
 {
 	Datum		values[2] = {UUIDPGetDatum(&run->run_id), UUIDPGetDatum(&run->digest)};
-	uint64		rows;
 
-	wf_spi_begin();
-	rows = wf_spi_run(&release_key, values, NULL, 0);
-	wf_spi_end();
-	return rows == 1;
+	return update_run(release_key, run, run->block, values);
 }
 
 bool
@@ -655,7 +711,6 @@ wf_run_replace(const WfRun *run)
 {
 	Datum		values[6];
 	char		fingerprint[VARHDRSZ + WF_FINGERPRINT_LENGTH];
-	uint64		rows;
 
 	SET_VARSIZE(fingerprint, sizeof(fingerprint));
 	memcpy(VARDATA(fingerprint), run->fingerprint, WF_FINGERPRINT_LENGTH);
@@ -665,11 +720,7 @@ wf_run_replace(const WfRun *run)
 	values[3] = TimestampTzGetDatum(run->run_at);
 	values[4] = Int32GetDatum(run->priority);
 	values[5] = IntervalPGetDatum(&run->key_ttl);
-
-	wf_spi_begin();
-	rows = wf_spi_run(&replace_run, values, NULL, 0);
-	wf_spi_end();
-	return rows == 1;
+	return update_run(replace_run, run, InvalidBlockNumber, values);
 }
 
 void
@@ -696,9 +747,7 @@ wf_run_erase(const WfRun *run)
 {
 	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
 
-	wf_spi_begin();
-	(void) wf_spi_run(&erase_run[run->slice], values, NULL, 0);
-	wf_spi_end();
+	(void) update_run(erase_run, run, InvalidBlockNumber, values);
 }
 
 void
@@ -723,6 +772,38 @@ wf_run_blocks(int slice)
 
 	table_close(rel, NoLock);
 	return blocks;
+}
+
+bool
+wf_run_walk_begin(int slice, WfWalkMark *mark)
+{
+	Oid			table = wf_relations()->run_slice[slice];
+	Relation	rel;
+
+	/* who updates a row has a lock that this one conflicts with */
+	if (!ConditionalLockRelationOid(table, ShareLock))
+		return false;
+	rel = table_open(table, NoLock);
+	mark->file = rel->rd_rel->relfilenode;
+	mark->shifts = wf_shared != NULL ? pg_atomic_read_u32(shifts(slice)) : 0;
+
+	/*
+	 * without shared memory nothing is counted, so nobody may update until
+	 * the end
+	 */
+	table_close(rel, wf_shared != NULL ? ShareLock : NoLock);
+	return true;
+}
+
+bool
+wf_run_walk_holds(int slice, const WfWalkMark *mark)
+{
+	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	bool		holds = rel->rd_rel->relfilenode == mark->file &&
+		(wf_shared == NULL || pg_atomic_read_u32(shifts(slice)) == mark->shifts);
+
+	table_close(rel, NoLock);
+	return holds;
 }
 
 /* wf_run_walk(), up to a block. */

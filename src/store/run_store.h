@@ -12,6 +12,7 @@
 #include "utils/uuid.h"
 
 #include "base/shmem.h"
+#include "store/ring.h"
 #include "store/table.h"
 
 #define WF_FINGERPRINT_LENGTH 32
@@ -23,6 +24,7 @@ typedef struct WfRun
 {
 	pg_uuid_t	run_id;
 	int			slice;
+	BlockNumber block;			/* where the row was read, in its slice */
 	TimestampTz run_at;
 	TimestampTz enqueued_at;
 	int32		workflow_id;
@@ -115,7 +117,7 @@ extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
  */
 extern WfRowLock wf_run_lock(WfRun *run, WfHolder *holder);
 
-/* Take the key from a run; false: it has lost it meanwhile. */
+/* Take the key from a run that wf_run_lock has locked; false: it has none any more. */
 extern bool wf_run_release_key(const WfRun *run);
 
 /* Give a run another payload and key settings (on_conflict => 'replace'). */
@@ -129,6 +131,20 @@ extern void wf_run_erase(const WfRun *run);
 
 /* Move a run's row to another slice; without its payload if a tombstone. */
 extern void wf_run_carry(const WfRun *run, int to, bool tombstone);
+
+/*
+ * Note what a slice is like before a walk that takes several transactions.
+ * False: somebody is at its rows, so not now.  Where there is no shared memory
+ * nobody can update them until the transaction ends.
+ */
+extern bool wf_run_walk_begin(int slice, WfWalkMark *mark);
+
+/*
+ * Has such a walk met every row that is there now?  Not if the table has been
+ * written anew, as by VACUUM FULL, or an update has put a row before where it was.
+ * The caller has the slice locked against all others.
+ */
+extern bool wf_run_walk_holds(int slice, const WfWalkMark *mark);
 
 /*
  * Walk through the runs of a slice from block *next on, until the callback
