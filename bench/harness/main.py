@@ -27,7 +27,7 @@ class Bench:
         self.many = 10_000_000 if options.full else 100_000 if self.quick else 1_000_000   # keys, runs of P10 to P13
         self.seconds = options.seconds or (1 if self.quick else 5)
         self.repeats = options.repeats or (3 if self.quick else 7)
-        self.server = Server(options.work, os.environ["PG_CONFIG"])
+        self.server = Server(options.work, os.environ["PG_CONFIG"], huge_pages=options.huge_pages)
         self.report = Report()
         self.charts = Path(options.work) / "charts"
         self.charts.mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def conditions(bench, options, begin):
     return [
         ("when", f"{bench.report.started}, {time.monotonic() - begin:.0f} s in all"),
         ("pg_workflow", os.environ.get("WF_COMMIT") or "unknown commit"),
-        ("server", f"{bench.server.version}, shared_buffers {bench.server.shared_buffers}, "
+        ("server", f"{bench.server.version}, shared_buffers {bench.server.shared_buffers}{' in huge pages' if options.huge_pages else ''}, "
                    "max_wal_size 8GB, autovacuum as by default, fsync on"),
         ("machine", machine()),
         ("load average", f"{options.load:.1f} before, {load_now[0]:.1f} at the end (clients and server share the machine)"),
@@ -169,6 +169,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--instructions", action="store_true")
+    parser.add_argument("--huge-pages", action="store_true")
     parser.add_argument("--scale", type=float, default=0.01)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--repeats", type=int)

@@ -12,6 +12,7 @@ listen_addresses = ''
 unix_socket_directories = '{work}'
 shared_preload_libraries = 'pg_workflow'
 shared_buffers = '{shared_buffers}'
+huge_pages = {huge_pages}
 max_wal_size = '8GB'
 checkpoint_timeout = '30min'
 max_connections = 200
@@ -29,7 +30,7 @@ class Failed(Exception):
 class Server:
     """A server in work/data that listens on a socket in work."""
 
-    def __init__(self, work, pg_config, shared_buffers="512MB"):
+    def __init__(self, work, pg_config, shared_buffers="512MB", huge_pages=False):
         self.work = Path(work)
         self.data = self.work / "data"
         self.bin = Path(subprocess.run([pg_config, "--bindir"], check=True, text=True,
@@ -37,6 +38,7 @@ class Server:
         self.version = subprocess.run([pg_config, "--version"], check=True, text=True,
                                       capture_output=True).stdout.strip()
         self.shared_buffers = shared_buffers
+        self.huge_pages = huge_pages
         self.database = "bench"
         self.process = None
 
@@ -54,7 +56,8 @@ class Server:
             self.program("initdb", "-D", self.data, "--auth=trust", "--no-sync",
                          "--encoding=UTF8", "--locale=C")
             with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-                conf.write(SETTINGS.format(work=self.work, shared_buffers=self.shared_buffers))
+                conf.write(SETTINGS.format(work=self.work, shared_buffers=self.shared_buffers,
+                                           huge_pages="on" if self.huge_pages else "off"))
         subprocess.run([self.bin / "pg_ctl", "-D", self.data, "-l", self.work / "server.log",
                         "-w", "-t", "60", "start"], check=True, stdout=subprocess.DEVNULL)
 

@@ -40,7 +40,9 @@
 
 PG_FUNCTION_INFO_V1(wf_claim);
 
-#define MOST_RUNS 10000			/* claimed by one call */
+#define MOST_RUNS 10000			/* claimed by one call, ... */
+
+#define BATCH 100				/* ... so many of them at once */
 
 #define MOST_LAPSED 1000		/* ended leases looked at by one call */
 
@@ -56,7 +58,16 @@ typedef struct Claim
 	Snapshot	snapshot;
 	ReturnSetInfo *out;
 	int			n;				/* runs claimed so far */
+	WfEventBatch *batch;
 } Claim;
+
+/* an item that is being claimed together with others */
+typedef struct Attempt
+{
+	WfRun		run;
+	int			place;			/* of its event in the batch; -1: there is no
+								 * such run */
+} Attempt;
 
 static void read_arguments(FunctionCallInfo fcinfo, Claim *claim);
 static void claim_all(Claim *claim);
@@ -142,6 +153,7 @@ claim_all(Claim *claim)
 {
 	bool		lapsed = wf_lease_may_have_lapsed(claim->now);
 
+	claim->batch = wf_event_batch_begin(BATCH);
 	claim_queued(claim);
 	if (!lapsed || claim->n >= claim->wanted)
 		return;
@@ -159,9 +171,9 @@ claim_queued(Claim *claim)
 
 /* ---- runs that are queued ---- */
 
-/* Claim one run: the event is what counts.  False: another has it. */
-static bool
-start_attempt(Claim *claim, const WfRun *run, const WfEvent *last)
+/* The event of a run's next attempt, which is what counts. */
+static WfEvent
+next_attempt(const Claim *claim, const WfEvent *last)
 {
 	WfEvent		event;
 
@@ -172,14 +184,11 @@ start_attempt(Claim *claim, const WfRun *run, const WfEvent *last)
 	event.lease_us = claim->lease_us;
 	event.started_at = claim->now;
 	event.worker = claim->worker;
-	if (!wf_event_try_append(&run->run_id, run->slice, &event))
-		return false;
-	wf_count_latency(run->workflow_id, claim->now - Max(last->run_at, run->enqueued_at));
-	return true;
+	return event;
 }
 
 static void
-put_row(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt)
+hand_out(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt, TimestampTz due_at)
 {
 	Datum		values[6];
 	bool		nulls[6] = {false};
@@ -194,12 +203,13 @@ put_row(Claim *claim, const WfSource *source, const WfRun *run, int32 attempt)
 	values[4] = Int32GetDatum(attempt);
 	values[5] = TimestampTzGetDatum(claim->now + claim->lease_us);
 	tuplestore_putvalues(claim->out->setResult, claim->out->setDesc, values, nulls);
+	wf_count_latency(run->workflow_id, claim->now - Max(due_at, run->enqueued_at));
+	claim->n++;
 }
 
-static bool
-claim_item(Claim *claim, const WfSource *source, const WfItem *item)
+static WfEvent
+last_of_item(const WfItem *item)
 {
-	WfRun		run;
 	WfEvent		last = {0};
 
 	last.seq = item->seq;
@@ -209,13 +219,60 @@ claim_item(Claim *claim, const WfSource *source, const WfItem *item)
 	last.tries = item->tries;
 	last.crashes = item->crashes;
 	last.run_at = item->run_at;
-	if (!wf_run_of_item(item, claim->snapshot, &run))
-		return false;
-	if (!start_attempt(claim, &run, &last))
-		return false;
-	put_row(claim, source, &run, item->attempt);
-	claim->n++;
-	return true;
+	return last;
+}
+
+/* Read the runs of the first of n items, as long as they are in one slice; how many. */
+static int
+begin_attempts(Claim *claim, const WfItem *items, int n, Attempt *attempts)
+{
+	int			slice = -1;
+	int			added = 0;
+	int			i;
+
+	for (i = 0; i < Min(n, BATCH); i++)
+	{
+		Attempt    *a = &attempts[i];
+		WfEvent		last = last_of_item(&items[i]);
+		WfEvent		next = next_attempt(claim, &last);
+
+		CHECK_FOR_INTERRUPTS();
+		a->place = -1;
+		if (!wf_run_of_item(&items[i], claim->snapshot, &a->run))
+			continue;
+		if (added > 0 && a->run.slice != slice)
+			break;
+		slice = a->run.slice;
+		a->place = added++;
+		wf_event_batch_add(claim->batch, &a->run.run_id, slice, &next);
+	}
+	return i;
+}
+
+/* Claim the first of n items together; how many.  *more: another was quicker at some. */
+static int
+claim_together(Claim *claim, const WfItem *items, int n, bool *more)
+{
+	Attempt		attempts[BATCH];
+	int			nattempts = begin_attempts(claim, items, n, attempts);
+
+	wf_event_batch_append(claim->batch);
+	for (int i = 0; i < nattempts; i++)
+	{
+		const Attempt *a = &attempts[i];
+		WfSource   *source = wf_source_of(claim->sources, claim->nsources, items[i].workflow_id);
+
+		if (a->place >= 0 && wf_event_batch_appended(claim->batch, a->place))
+			hand_out(claim, source, &a->run, items[i].attempt, items[i].run_at);
+		else
+		{
+			*more = true;
+			if (source->queue != NULL)
+				wf_claim_give_back(source->queue, source->claimed, 1);
+		}
+	}
+	wf_event_batch_clear(claim->batch);
+	return nattempts;
 }
 
 /* Claim what is queued; true: there may be more. */
@@ -231,17 +288,8 @@ claim_due(Claim *claim)
 		return more;
 	wf_lease_written(claim->now + claim->lease_us);
 	claim->snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (int i = 0; i < n; i++)
-	{
-		WfSource   *source = wf_source_of(claim->sources, claim->nsources, items[i].workflow_id);
-
-		CHECK_FOR_INTERRUPTS();
-		if (claim_item(claim, source, &items[i]))
-			continue;
-		more = true;
-		if (source->queue != NULL)
-			wf_claim_give_back(source->queue, source->claimed, 1);
-	}
+	for (int done = 0; done < n;)
+		done += claim_together(claim, items + done, n - done, &more);
 	UnregisterSnapshot(claim->snapshot);
 	return more;
 }
@@ -279,10 +327,12 @@ take_over(Claim *claim, const WfSource *source, const WfLease *lease)
 		wf_claim_ends(lease->workflow_id);
 		wf_run_ends(&lease->run_id, lease->workflow_id, last.kind);
 	}
-	else if (start_attempt(claim, &run, &last))
+	else
 	{
-		put_row(claim, source, &run, last.attempt + 1);
-		claim->n++;
+		WfEvent		next = next_attempt(claim, &last);
+
+		if (wf_event_try_append(&run.run_id, run.slice, &next))
+			hand_out(claim, source, &run, next.attempt, last.run_at);
 	}
 	return true;
 }

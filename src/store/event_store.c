@@ -68,6 +68,24 @@ static WfStatement erase_events[WF_SLICES] = {
 	ERASE_EVENTS(4), ERASE_EVENTS(5), ERASE_EVENTS(6), ERASE_EVENTS(7)
 };
 
+/* an event, as it is written */
+typedef struct NewEvent
+{
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS];
+	WfIndexEntry entries[4];	/* the first decides */
+	int			n;
+} NewEvent;
+
+struct WfEventBatch
+{
+	int			n;
+	int			slice;			/* of all of them */
+	NewEvent   *events;
+	WfNewRow   *rows;
+};
+
+static void form(const pg_uuid_t *run_id, int slice, const WfEvent *event, NewEvent *new);
 static void read_event(WfScan *scan, WfEvent *event);
 static bool append(const pg_uuid_t *run_id, int slice, const WfEvent *event,
 				   bool arbiter);
@@ -371,16 +389,29 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz time)
 static bool
 append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 {
-	const WfRelations *r = wf_relations();
-	Datum		values[NCOLUMNS] = {0};
-	bool		nulls[NCOLUMNS] = {false};
-	WfIndexEntry entries[4];
-	int			n = 0;
+	NewEvent	new;
 
 	/* but for an executor's completion: nobody else is at that run */
 	if (arbiter)
 		wf_wakeup_at_end();
 
+	form(run_id, slice, event, &new);
+	return wf_table_insert(wf_relations()->event_slice[slice], new.values, new.nulls, new.entries,
+						   new.n, 0, arbiter, NULL);
+}
+
+/* The event's row and its index entries, which refer to run_id. */
+static void
+form(const pg_uuid_t *run_id, int slice, const WfEvent *event, NewEvent *new)
+{
+	const WfRelations *r = wf_relations();
+	Datum	   *values = new->values;
+	bool	   *nulls = new->nulls;
+	WfIndexEntry *entries = new->entries;
+	int			n = 0;
+
+	memset(values, 0, sizeof(new->values));
+	memset(nulls, 0, sizeof(new->nulls));
 	values[RUN_ID - 1] = UUIDPGetDatum(run_id);
 	values[AT - 1] = TimestampTzGetDatum(event->at);
 	values[SEQ - 1] = Int32GetDatum(event->seq);
@@ -423,7 +454,53 @@ append(const pg_uuid_t *run_id, int slice, const WfEvent *event, bool arbiter)
 				Int32GetDatum(event->workflow_id), TimestampTzGetDatum(event->at)
 			}
 		};
-	return wf_table_insert(r->event_slice[slice], values, nulls, entries, n, 0, arbiter, NULL);
+	new->n = n;
+}
+
+WfEventBatch *
+wf_event_batch_begin(int most)
+{
+	WfEventBatch *batch = palloc(sizeof(WfEventBatch));
+
+	batch->n = 0;
+	batch->events = palloc(sizeof(*batch->events) * most);
+	batch->rows = palloc(sizeof(*batch->rows) * most);
+	return batch;
+}
+
+void
+wf_event_batch_add(WfEventBatch *batch, const pg_uuid_t *run_id, int slice, const WfEvent *event)
+{
+	NewEvent   *new = &batch->events[batch->n];
+
+	Assert(batch->n == 0 || batch->slice == slice);
+	form(run_id, slice, event, new);
+	batch->slice = slice;
+	batch->rows[batch->n++] = (WfNewRow) {
+		new->values, new->nulls, new->entries, new->n
+	};
+}
+
+void
+wf_event_batch_append(WfEventBatch *batch)
+{
+	if (batch->n > 0)
+	{
+		wf_wakeup_at_end();
+		wf_table_insert_each(wf_relations()->event_slice[batch->slice], batch->rows, batch->n);
+	}
+}
+
+bool
+wf_event_batch_appended(const WfEventBatch *batch, int i)
+{
+	return batch->rows[i].inserted;
+}
+
+void
+wf_event_batch_clear(WfEventBatch *batch)
+{
+	batch->n = 0;
 }
 
 /* The last event once more, with the number; a terminal one stays what it is. */

@@ -122,6 +122,20 @@ extern bool wf_event_try_append(const pg_uuid_t *run_id, int slice,
 								const WfEvent *event);
 
 /*
+ * wf_event_try_append for several events of a slice, with entries in the same indexes, up
+ * to `most` at once: add each, append, ask by the number of each, clear.  run_id stays
+ * where it is until then.
+ */
+typedef struct WfEventBatch WfEventBatch;
+
+extern WfEventBatch *wf_event_batch_begin(int most);
+extern void wf_event_batch_add(WfEventBatch *batch, const pg_uuid_t *run_id, int slice,
+							   const WfEvent *event);
+extern void wf_event_batch_append(WfEventBatch *batch);
+extern bool wf_event_batch_appended(const WfEventBatch *batch, int i);
+extern void wf_event_batch_clear(WfEventBatch *batch);
+
+/*
  * The same where hardly anybody can be in the way: an error 23505 instead of
  * false, and cheaper.
  */

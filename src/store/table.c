@@ -294,6 +294,67 @@ wf_table_insert(Oid table, Datum *values, bool *nulls,
 	return inserted;
 }
 
+/* Make the k-th entries of all rows that are inserted. */
+static void
+insert_entries_of(Relation heap, WfNewRow *rows, int n, int k, IndexUniqueCheck check)
+{
+	Relation	index = index_open(rows[0].entries[k].oid, RowExclusiveLock);
+
+	for (int i = 0; i < n; i++)
+		if (rows[i].inserted)
+			rows[i].inserted = insert_into(index, heap, &rows[i].entries[k],
+										   &rows[i].tuple->t_self, check);
+	index_close(index, NoLock);
+}
+
+/*
+ * One token for all of them: who meets a row before it is confirmed waits until all are.
+ */
+void
+wf_table_insert_each(Oid table, WfNewRow *rows, int n)
+{
+	Relation	heap = open_for_insert(table);
+	List	   *others = wf_other_indexes(heap);
+	TransactionId xid = GetCurrentTransactionId();
+	uint32		token;
+
+	/* at the same moment, as in wf_table_insert */
+	for (int k = 0; k < rows[0].nentries; k++)
+		rows[0].entries[k].oid = *rows[0].entries[k].index;
+
+	token = SpeculativeInsertionLockAcquire(xid);
+	for (int i = 0; i < n; i++)
+	{
+		HeapTuple	tuple = heap_form_tuple(RelationGetDescr(heap), rows[i].values, rows[i].nulls);
+
+		Assert(rows[i].nentries == rows[0].nentries);
+		tuple->t_tableOid = table;
+		HeapTupleHeaderSetSpeculativeToken(tuple->t_data, token);
+		heap_insert(heap, tuple, GetCurrentCommandId(true), HEAP_INSERT_SPECULATIVE, NULL);
+		rows[i].tuple = tuple;
+		rows[i].inserted = true;
+	}
+	insert_entries_of(heap, rows, n, 0, UNIQUE_CHECK_PARTIAL);
+	for (int i = 0; i < n; i++)
+	{
+		if (rows[i].inserted)
+			heap_finish_speculative(heap, &rows[i].tuple->t_self);
+		else
+			heap_abort_speculative(heap, &rows[i].tuple->t_self);
+	}
+	SpeculativeInsertionLockRelease(xid);
+
+	for (int k = 1; k < rows[0].nentries; k++)
+		insert_entries_of(heap, rows, n, k, UNIQUE_CHECK_YES);
+	for (int i = 0; i < n; i++)
+	{
+		if (rows[i].inserted)
+			wf_insert_into_other_indexes(others, heap, rows[i].tuple, &rows[i].tuple->t_self);
+		heap_freetuple(rows[i].tuple);
+	}
+	table_close(heap, NoLock);
+}
+
 void
 wf_table_insert_entries(Oid table, WfIndexEntry *entries, ItemPointerData *places, int n)
 {

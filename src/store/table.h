@@ -108,6 +108,26 @@ extern bool wf_table_insert(Oid table, Datum *values, bool *nulls,
 							WfIndexEntry *entries, int nentries, int put_off, bool arbiter,
 							ItemPointer place);
 
+/*
+ * A row to be inserted, and whether it was; its index entries, the first of which is
+ * unique, are in the same indexes as those of the others.
+ */
+typedef struct WfNewRow
+{
+	Datum	   *values;
+	bool	   *nulls;
+	WfIndexEntry *entries;
+	int			nentries;
+	bool		inserted;
+	HeapTuple	tuple;			/* meanwhile */
+} WfNewRow;
+
+/*
+ * Insert rows, with the first entry of each as arbiter: as wf_table_insert does one by
+ * one, but in steps that all of them take together.
+ */
+extern void wf_table_insert_each(Oid table, WfNewRow *rows, int n);
+
 /* Insert entries of one index, by its oid, each for the row at the same position of `places`. */
 extern void wf_table_insert_entries(Oid table, WfIndexEntry *entries,
 									ItemPointerData *places, int n);
