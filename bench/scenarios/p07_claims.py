@@ -54,7 +54,7 @@ def run(bench):
     server.sql(SETUP)
     rows = []
     for clients in (2, 16, 64) if not bench.quick else (2, 16):
-        each = 5 if bench.quick else max(600 // clients, 40)   # so that the first calls of a session weigh little
+        each = 5 if bench.quick else max(2000 // clients, 40)   # so that the first calls of a session weigh little
         values = {name: [] for name in CONTENDERS}
         for _ in range(bench.repeats):
             fill(bench, each * clients * 100)

@@ -103,6 +103,7 @@ typedef struct Walk
 	bool		ahead;			/* only up to the first that is not over */
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
+	TimestampTz sealed_at;		/* of the slice, at that time */
 	TimestampTz now;			/* what is over is so at this time */
 	int64		spent;			/* microseconds of work so far, ... */
 	int64		steps;			/* ... in so many steps */
@@ -321,6 +322,7 @@ begin_walk(int slice, const Front *front, TimestampTz now)
 	walk.block = InvalidBlockNumber;
 	walk.now = now;
 	walk.definitions = wf_workflow_epoch();
+	walk.sealed_at = wf_ring()->sealed_at[slice];
 	walk.begun = GetCurrentTimestamp();
 }
 
@@ -509,6 +511,8 @@ step(int64 carry_most, bool patient, int64 *removed)
 		if (!urgent && wf_ring_turn(now, patient))
 			return true;
 	}
+	if (walk.active && walk.sealed_at != ring->sealed_at[walk.slice])
+		walk.active = false;	/* somebody has emptied it meanwhile */
 	if (!walk.active)
 	{
 		int			slice = next_slice(ring, now);
