@@ -180,7 +180,7 @@ typedef struct WfExecutor
 } WfExecutor;
 
 /* counters that all slices of all databases share, by a hash */
-#define WF_SHIFTS 256
+#define WF_SHIFTS 4096
 
 typedef struct WfShared
 {

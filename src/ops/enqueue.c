@@ -228,6 +228,14 @@ answer_duplicate(const WfRequest *request, WfRequestItem *item, WfAnswer *answer
 			case WF_ROW_LOCKED:
 				break;
 		}
+
+		/*
+		 * if its time has come meanwhile it may go with its slice at any
+		 * moment
+		 */
+		if (decision == WF_DECIDE_RESUME &&
+			wf_decide(request, item, run, last, wf_clock_now()) != WF_DECIDE_RESUME)
+			return false;
 	}
 	if (decision != WF_DECIDE_NEW)
 		wf_audit_record(request->workflow.id, &run->run_id, item->key, item->key_length,

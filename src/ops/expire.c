@@ -84,10 +84,12 @@ typedef struct Known
 	TimestampTz sealed_at;		/* it is of this filling of the slice, ... */
 	uint64		definitions;	/* ... by wf_workflow_epoch() */
 	TimestampTz look_again;
-	TimestampTz ripens_at;		/* by a sample; 0: there is none */
+	TimestampTz sampled_at;		/* 0: not yet */
+	TimestampTz ripens_at;		/* by that sample */
 	TimestampTz ripe_at;
 	Front		front;
 	bool		is_over;		/* that is all there is */
+	int			in_vain;		/* walks whose end was not the end of it */
 } Known;
 
 /* How far the walk through a slice has come. */
@@ -100,6 +102,7 @@ typedef struct Walk
 	BlockNumber blocks;			/* of the slice */
 	int64		kept;			/* not over, and may be carried */
 	bool		unfinished;		/* met one that may not */
+	bool		held_up;		/* met one that somebody has in hand */
 	bool		ahead;			/* only up to the first that is not over */
 	bool		carrying;		/* second walk */
 	uint64		definitions;	/* wf_workflow_epoch() when it began */
@@ -125,6 +128,7 @@ static TimestampTz due = 0;		/* when the ring is to be looked at next */
 
 static bool step(int64 carry_most, bool patient, int64 *removed);
 
+/* What is known of a slice as it is now: nothing yet, where it is another. */
 static Known *
 known_of(const WfRing *ring, int slice)
 {
@@ -137,12 +141,6 @@ known_of(const WfRing *ring, int slice)
 		k->definitions = wf_workflow_epoch();
 	}
 	return k;
-}
-
-static void
-look_again(int slice, TimestampTz at)
-{
-	known_of(wf_ring(), slice)->look_again = at;
 }
 
 static bool
@@ -212,16 +210,23 @@ note_kept(Walk *w, bool movable)
 
 /*
  * A run's last event.  One without events is queued; that it has just been
- * carried to another slice only matters to who is about to carry it.
+ * carried to another slice only matters to who is about to carry it.  False: somebody
+ * has the run in hand, and may bring it to life again.
  */
-static void
-last_event(const Walk *w, WfRun *run, WfEvent *last)
+static bool
+last_event(Walk *w, WfRun *run, WfEvent *last)
 {
-	wf_event_reader_last(w->events, &run->run_id, last);
+	if (run->locked || !wf_event_reader_last(w->events, &run->run_id, last))
+	{
+		w->held_up = true;
+		return false;
+	}
 	if (last->kind == WF_EVENT_MOVED || (w->carrying && last->kind == WF_EVENT_NONE))
 		wf_event_of_run(run, NULL, last);
+	return true;
 }
 
+/* A run that goes with its slice, and its key. */
 static bool
 note_over(Walk *w, const WfRun *run)
 {
@@ -240,7 +245,8 @@ look_at(const WfRun *run, void *arg)
 	/* nothing of a dropped workflow is started or shown any more */
 	if (is_dropped(run->workflow_id))
 		return note_over(w, run);
-	last_event(w, &now, &last);
+	if (!last_event(w, &now, &last))
+		return false;
 	if (now.slice != run->slice)
 		return true;			/* has just been carried by somebody else */
 	if (!wf_state_is_terminal(wf_event_state(&last)))
@@ -269,7 +275,8 @@ look_ahead(const WfRun *run, void *arg)
 	}
 	if (is_dropped(run->workflow_id))
 		return note_over(w, run);
-	last_event(w, &now, &last);
+	if (!last_event(w, &now, &last))
+		return false;
 	w->over_at = wf_run_over_at(run, &last);
 	return w->over_at <= w->now && note_over(w, run);
 }
@@ -309,19 +316,19 @@ next_slice(const WfRing *ring, TimestampTz now)
 	return oldest;
 }
 
-/* Walk through a slice, from behind its front on. */
+/* Walk through a slice, from behind its front by these definitions on. */
 static void
-begin_walk(int slice, const Front *front, TimestampTz now)
+begin_walk(int slice, const Front *front, uint64 definitions, TimestampTz now)
 {
 	memset(&walk, 0, sizeof(walk));
 	walk.active = true;
 	walk.slice = slice;
-	walk.front = *front;
+	walk.front = walk.before = *front;
 	walk.first = front->next;
 	walk.blocks = wf_run_blocks(slice);
 	walk.block = InvalidBlockNumber;
 	walk.now = now;
-	walk.definitions = wf_workflow_epoch();
+	walk.definitions = definitions;
 	walk.sealed_at = wf_ring()->sealed_at[slice];
 	walk.begun = GetCurrentTimestamp();
 }
@@ -330,14 +337,14 @@ begin_walk(int slice, const Front *front, TimestampTz now)
 static bool
 begin_walk_of(int slice, TimestampTz now)
 {
-	Front	   *front = &known_of(wf_ring(), slice)->front;
+	Known	   *k = known_of(wf_ring(), slice);
 
-	if (front->next == 0 && !wf_run_walk_begin(slice, &front->mark))
+	if (k->front.next == 0 && !wf_run_walk_begin(slice, &k->front.mark))
 	{
-		look_again(slice, TimestampTzPlusMilliseconds(now, SOON_MS));
+		k->look_again = TimestampTzPlusMilliseconds(now, SOON_MS);
 		return false;
 	}
-	begin_walk(slice, front, now);
+	begin_walk(slice, &k->front, k->definitions, now);
 	return true;
 }
 
@@ -373,19 +380,23 @@ is_ripe(const WfRing *ring, int slice, TimestampTz now, bool *ripens)
 {
 	Known	   *k = known_of(ring, slice);
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, SOON_MS);
+	TimestampTz outdated = k->sampled_at + SAMPLE_MAX_MS * INT64CONST(1000);
 
 	*ripens = false;
 	if (wf_slice_is_outlived(slice, now))
 		return true;
-	if (k->ripens_at == 0 || k->ripe_at <= now || k->ripens_at > now)
+	if (outdated <= now || k->ripe_at <= now || k->ripens_at > now)
+	{
 		k->ripe_at = wf_slice_ripe_at(ring, slice, CARRY_SHARE, &k->ripens_at);
+		k->sampled_at = now;
+	}
 	if (k->ripe_at <= now)
 		return true;
 	*ripens = k->ripens_at <= now;
 	if (TIMESTAMP_IS_NOEND(k->ripe_at))
 		k->ripe_at = TimestampTzPlusMilliseconds(now, AGAIN_MS);
-	look_again(slice, Min(Max(Min(k->ripens_at, k->ripe_at), soon),
-						  TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS)));
+	k->look_again = Min(Max(Min(k->ripens_at, k->ripe_at), soon),
+						TimestampTzPlusMilliseconds(now, SAMPLE_MAX_MS));
 	return false;
 }
 
@@ -423,20 +434,26 @@ is_hurried(const Walk *w)
 
 /*
  * Truncate a slice whose runs are all over, unless somebody has it locked.  An
- * update may have put one to where the walk had been.
+ * update may have put one to where the walk had been: then it is walked through anew.
  */
 static void
-empty(int slice, int64 *removed)
+empty(int slice, Known *k, int64 *removed)
 {
-	Known	   *k = known_of(wf_ring(), slice);
-	Front		front = k->front;
-
-	if (wf_ring_empty(slice, k->definitions, &front.mark))
-		*removed += front.over;
-	else if (!wf_run_walk_holds(slice, &front.mark))
-		memset(k, 0, sizeof(*k));
-	else
-		look_again(slice, TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS));
+	switch (wf_ring_empty(slice, k->definitions, &k->front.mark))
+	{
+		case WF_EMPTIED:
+			*removed += k->front.over;
+			return;
+		case WF_EMPTIED_NOT_NOW:
+			break;
+		case WF_EMPTIED_NOT_SURE:
+			memset(&k->front, 0, sizeof(k->front));
+			k->is_over = false;
+			if (k->in_vain++ == 0)
+				return;			/* it is looked at again at once */
+			break;
+	}
+	k->look_again = TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS);
 }
 
 /*
@@ -451,10 +468,10 @@ end_walk_ahead(void)
 		Max(wf_filling_time() / RIPENING_SHARE, SOON_MS * INT64CONST(1000));
 
 	walk.active = false;
-	if (wf_workflow_epoch() != walk.definitions)
-		return;
+	if (k->definitions != walk.definitions)
+		return;					/* it is looked at again at once */
 	k->front = walk.before;
-	k->look_again = Min(Max(walk.over_at, soonest), k->ripe_at);
+	k->look_again = walk.held_up ? soonest : Min(Max(walk.over_at, soonest), k->ripe_at);
 }
 
 /*
@@ -465,24 +482,25 @@ static void
 end_walk(int64 carry_most, int64 *removed)
 {
 	int			slice = walk.slice;
-	bool		same = wf_workflow_epoch() == walk.definitions;
 	bool		carried = walk.carrying;
 	Known	   *k = known_of(wf_ring(), slice);
 
 	walk.active = false;
-	if (!same)
+	if (k->definitions != walk.definitions)
 		return;					/* it is looked at again at once */
-	if (!walk.unfinished && walk.kept == 0)
+	if (walk.held_up)
+		k->look_again = TimestampTzPlusMilliseconds(wf_clock_now(), SOON_MS);
+	else if (!walk.unfinished && walk.kept == 0)
 	{
 		k->front = walk.front;
 		k->is_over = true;
-		empty(slice, removed);
+		empty(slice, k, removed);
 	}
 	else if (!walk.unfinished &&
 			 (carried || walk.kept <= Min(worth_carrying(&walk, walk.front.runs_over), carry_most)))
 	{
 		(void) wf_ring_for_write();
-		begin_walk(slice, &k->front, walk.now);
+		begin_walk(slice, &k->front, walk.definitions, walk.now);
 		walk.carrying = !carried;
 	}
 	else
@@ -522,7 +540,7 @@ step(int64 carry_most, bool patient, int64 *removed)
 			return false;
 		if (known_of(ring, slice)->is_over)
 		{
-			empty(slice, removed);
+			empty(slice, known_of(ring, slice), removed);
 			return true;
 		}
 		if ((in_background && !is_ripe(ring, slice, now, &ripens) && !ripens) ||
@@ -536,9 +554,9 @@ step(int64 carry_most, bool patient, int64 *removed)
 	done = go_on(is_hurried(&walk) ? HURRIED_RUNS : STEP_RUNS, walk.ahead ? look_ahead : look_at);
 	walk.spent += GetCurrentTimestamp() - begun;
 	walk.steps++;
-	if (walk.ahead && (done || walk.over_at > walk.now))
+	if (walk.ahead && (walk.held_up || walk.over_at > walk.now))
 		end_walk_ahead();
-	else if (!walk.ahead && (done || walk.unfinished || is_futile(&walk, carry_most)))
+	else if (done || walk.held_up || walk.unfinished || is_futile(&walk, carry_most))
 		end_walk(carry_most, removed);
 	return true;
 }
@@ -665,7 +683,7 @@ current_is_over(TimestampTz now)
 
 	if (wf_ring_next(wf_ring()) < 0)
 		return false;
-	begin_walk(wf_ring()->current, &nothing, now);
+	begin_walk(wf_ring()->current, &nothing, wf_workflow_epoch(), now);
 	over = go_on(PG_INT64_MAX, is_over) && walk.front.runs_over > 0;
 	walk = saved;
 	return over;

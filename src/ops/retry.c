@@ -135,6 +135,10 @@ retry_run(WfRun *run, WfEvent *last)
 		if (!locked && !look_again(run, last))
 			return false;
 	} while (!locked);
+
+	/* a run whose time has come meanwhile may go with its slice at any moment */
+	if (wf_run_purged(run, last, wf_clock_now()))
+		return false;
 	wf_event_follow(&event, last, WF_EVENT_REQUEUED, wf_clock_now());
 	event.tries = 0;
 	event.crashes = 0;

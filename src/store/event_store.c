@@ -220,18 +220,25 @@ wf_event_reader_begin(int slice)
 	static const pg_uuid_t none;
 	WfEventReader *reader = palloc(sizeof(WfEventReader));
 
-	scan_events(&reader->scan, &none, slice, SnapshotSelf);
+	scan_events(&reader->scan, &none, slice, NULL);
 	return reader;
 }
 
-void
+bool
 wf_event_reader_last(WfEventReader *reader, const pg_uuid_t *run_id, WfEvent *event)
 {
+	WfScan	   *scan = &reader->scan;
 	ScanKeyData key;
 
 	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(run_id));
-	wf_scan_again(&reader->scan, &key, 1);
-	read_last(&reader->scan, event);
+	wf_scan_again(scan, &key, 1);
+	clear_event(event);
+	if (!wf_scan_next(scan, BackwardScanDirection))
+		return true;
+	if (TransactionIdIsValid(scan->dirty.xmin))
+		return false;
+	read_event(scan, event);
+	return true;
 }
 
 void

@@ -77,12 +77,13 @@ extern void wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot,
 
 /*
  * The same for many runs of a slice, one after the other, as they are committed
- * or our own: the tables are opened once.
+ * or our own: the tables are opened once.  False: another transaction is writing the
+ * event that comes next.
  */
 typedef struct WfEventReader WfEventReader;
 
 extern WfEventReader *wf_event_reader_begin(int slice);
-extern void wf_event_reader_last(WfEventReader *reader, const pg_uuid_t *run_id, WfEvent *event);
+extern bool wf_event_reader_last(WfEventReader *reader, const pg_uuid_t *run_id, WfEvent *event);
 extern void wf_event_reader_end(WfEventReader *reader);
 
 /*

@@ -361,34 +361,52 @@ lock_slice(int slice)
 	return false;
 }
 
+/* Is a walk with that mark in vain?  Without waiting for a lock, or keeping it. */
+static bool
+is_in_vain(int slice, const WfWalkMark *mark)
+{
+	Oid			table = wf_relations()->run_slice[slice];
+	bool		holds;
+
+	if (!ConditionalLockRelationOid(table, AccessShareLock))
+		return false;
+	holds = wf_run_walk_holds(slice, mark);
+	UnlockRelationOid(table, AccessShareLock);
+	return !holds;
+}
+
 /*
  * With the locks nobody can bring a run of the slice to life any more; and if
  * the definitions are still the same then nobody could before, since what was
- * over has stayed so.
+ * over has stayed so: who queues a run again looks at that once more when he has
+ * its row locked, and a walk takes no run for over that somebody has in hand.
  */
-bool
+WfEmptied
 wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark)
 {
 	int			tries = 20;
 
+	if (is_in_vain(slice, mark))
+		return WF_EMPTIED_NOT_SURE;
 	while (!lock_slice(slice))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (--tries == 0)
-			return false;
+			return WF_EMPTIED_NOT_NOW;
 		pg_usleep(1000);
 	}
 	if (wf_ring()->state[slice] != WF_SLICE_SEALED ||
 		wf_workflow_epoch() != definitions ||
-		!wf_run_walk_holds(slice, mark) ||
-		wf_table_in_use(wf_relations()->run_slice[slice]) ||
+		!wf_run_walk_holds(slice, mark))
+		return WF_EMPTIED_NOT_SURE;
+	if (wf_table_in_use(wf_relations()->run_slice[slice]) ||
 		wf_table_in_use(wf_relations()->event_slice[slice]))
-		return false;
+		return WF_EMPTIED_NOT_NOW;
 
 	wf_spi_begin();
 	wf_spi_run(&truncate_slice[slice], NULL, NULL, 0);
 	set_state(slice, "empty", 0, 0);
 	wf_spi_end();
 	tell_change(wf_relations()->slice);
-	return true;
+	return WF_EMPTIED;
 }

@@ -61,7 +61,14 @@ extern void wf_ring_note_opening(TimestampTz now, bool patient);
  * caller knows that all in it is over, by the workflows' definitions as they
  * were at that wf_workflow_epoch(), of all that a walk with that mark has met.
  */
-extern bool wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark);
+typedef enum WfEmptied
+{
+	WF_EMPTIED,
+	WF_EMPTIED_NOT_NOW,
+	WF_EMPTIED_NOT_SURE			/* what the caller knows may not be so */
+} WfEmptied;
+
+extern WfEmptied wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark);
 
 /* for the ring of tasks, too: read a table of states */
 extern void wf_ring_read(Oid states, WfRing *ring);

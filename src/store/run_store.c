@@ -676,14 +676,15 @@ note_shift(int slice, BlockNumber from, BlockNumber to)
 		pg_atomic_fetch_add_u32(shifts(slice), 1);
 }
 
-/*
- * Update a run's row, which was in block `from`; InvalidBlockNumber: somewhere.
- * False: it is not there, or not so any more.
- */
+/* Update a run's row; false: it is not there, or not so any more. */
 static bool
-update_run(WfStatement *of_slices, const WfRun *run, BlockNumber from, Datum *values)
+update_run(WfStatement *of_slices, const WfRun *run, Datum *values)
 {
+	WfRun		now = *run;
+	WfHolder	holder;
 	bool		found;
+	bool		locked = wf_run_lock(&now, &holder) == WF_ROW_LOCKED;
+	BlockNumber from = locked ? now.block : InvalidBlockNumber;
 
 	wf_spi_begin();
 	found = wf_spi_run(&of_slices[run->slice], values, NULL, 0) == 1;
@@ -703,7 +704,7 @@ wf_run_release_key(const WfRun *run)
 {
 	Datum		values[2] = {UUIDPGetDatum(&run->run_id), UUIDPGetDatum(&run->digest)};
 
-	return update_run(release_key, run, run->block, values);
+	return update_run(release_key, run, values);
 }
 
 bool
@@ -720,7 +721,7 @@ wf_run_replace(const WfRun *run)
 	values[3] = TimestampTzGetDatum(run->run_at);
 	values[4] = Int32GetDatum(run->priority);
 	values[5] = IntervalPGetDatum(&run->key_ttl);
-	return update_run(replace_run, run, InvalidBlockNumber, values);
+	return update_run(replace_run, run, values);
 }
 
 void
@@ -747,7 +748,7 @@ wf_run_erase(const WfRun *run)
 {
 	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
 
-	(void) update_run(erase_run, run, InvalidBlockNumber, values);
+	(void) update_run(erase_run, run, values);
 }
 
 void
@@ -778,10 +779,15 @@ bool
 wf_run_walk_begin(int slice, WfWalkMark *mark)
 {
 	Oid			table = wf_relations()->run_slice[slice];
+
+	/*
+	 * who updates a row has a lock that these conflict with; one of them also
+	 * with itself
+	 */
+	LOCKMODE	mode = wf_shared != NULL ? ShareLock : ShareRowExclusiveLock;
 	Relation	rel;
 
-	/* who updates a row has a lock that this one conflicts with */
-	if (!ConditionalLockRelationOid(table, ShareLock))
+	if (!ConditionalLockRelationOid(table, mode))
 		return false;
 	rel = table_open(table, NoLock);
 	mark->file = rel->rd_rel->relfilenode;
@@ -791,14 +797,14 @@ wf_run_walk_begin(int slice, WfWalkMark *mark)
 	 * without shared memory nothing is counted, so nobody may update until
 	 * the end
 	 */
-	table_close(rel, wf_shared != NULL ? ShareLock : NoLock);
+	table_close(rel, wf_shared != NULL ? mode : NoLock);
 	return true;
 }
 
 bool
 wf_run_walk_holds(int slice, const WfWalkMark *mark)
 {
-	Relation	rel = table_open(wf_relations()->run_slice[slice], AccessShareLock);
+	Relation	rel = table_open(wf_relations()->run_slice[slice], NoLock);
 	bool		holds = rel->rd_rel->relfilenode == mark->file &&
 		(wf_shared == NULL || pg_atomic_read_u32(shifts(slice)) == mark->shifts);
 
@@ -838,6 +844,7 @@ walk_blocks(int slice, BlockNumber *next, BlockNumber end, int64 limit,
 		*next = block;
 		seen++;
 		read_slot(slot, slice, PAYLOAD_NONE, &run);
+		run.locked = wf_slot_is_locked(slot);
 		if (!callback(&run, arg))
 			more = false;
 	}

@@ -25,6 +25,8 @@ typedef struct WfRun
 	pg_uuid_t	run_id;
 	int			slice;
 	BlockNumber block;			/* where the row was read, in its slice */
+	bool		locked;			/* by another transaction, which may bring the
+								 * run to life; only told by a walk */
 	TimestampTz run_at;
 	TimestampTz enqueued_at;
 	int32		workflow_id;
@@ -117,7 +119,7 @@ extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
  */
 extern WfRowLock wf_run_lock(WfRun *run, WfHolder *holder);
 
-/* Take the key from a run that wf_run_lock has locked; false: it has none any more. */
+/* Take the key from a run; false: it has lost it meanwhile. */
 extern bool wf_run_release_key(const WfRun *run);
 
 /* Give a run another payload and key settings (on_conflict => 'replace'). */
@@ -142,7 +144,8 @@ extern bool wf_run_walk_begin(int slice, WfWalkMark *mark);
 /*
  * Has such a walk met every row that is there now?  Not if the table has been
  * written anew, as by VACUUM FULL, or an update has put a row before where it was.
- * The caller has the slice locked against all others.
+ * The caller has locked the slice; for good only what he says who has locked all others
+ * out.
  */
 extern bool wf_run_walk_holds(int slice, const WfWalkMark *mark);
 

@@ -75,6 +75,9 @@ extern bool wf_scan_is_visible(WfScan *scan);
  */
 extern TransactionId wf_slot_xmin(TupleTableSlot *slot);
 
+/* Has another transaction that has not ended locked the row, or changed it? */
+extern bool wf_slot_is_locked(TupleTableSlot *slot);
+
 /*
  * Fetch the row at a place, if there is one by the snapshot, into a slot of the
  * table's; it may be any row of the table.  *buffer: where its block is likely to

@@ -98,5 +98,23 @@ clock_ahead('40 minutes');
 ok(poll("SELECT state = 'empty' FROM wf.slice WHERE slice = $slice"), 'it is emptied');
 is(sql(q{SELECT count(*) FROM wf.runs WHERE workflow = 'long'}), 60, 'what is kept longer is still there');
 
+# one that somebody is about to queue again is not over, whatever its last event says
+sql("DROP EXTENSION pg_workflow; CREATE EXTENSION pg_workflow; $workflows");
+enqueue_and_cancel('short', 300, q{'1'});
+my $back = sql(q{SELECT run_id FROM wf.runs ORDER BY run_id OFFSET 150 LIMIT 1});
+$slice = seal();
+my $session = $node->background_psql('postgres');
+is($session->query_safe("BEGIN; SELECT wf_retry('$back')"), 't', 'a run is queued again');
+clock_ahead('65 minutes');
+my $walks = sql("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'run_$slice'");
+ok(poll("SELECT seq_scan > $walks + 3 FROM pg_stat_user_tables WHERE relname = 'run_$slice'"), 'its slice is walked through before that is committed');
+$session->query_safe('COMMIT');
+$session->quit;
+clock_ahead('1 minute');    # a clock that is ahead stands still
+# the reload wakes the dispatcher, which has a turn once a minute where there is no work
+ok(poll("SELECT pg_reload_conf() AND state = 'empty' FROM wf.slice WHERE slice = $slice"), 'and emptied after it');
+is(sql("SELECT state FROM wf.runs WHERE run_id = '$back'"), 'queued', 'the run is there');
+is(sql(q{SELECT count(*) FROM wf.run r JOIN wf.workflow w ON w.id = workflow_id WHERE w.name = 'short'}), 1, 'and no other');
+
 $node->stop;
 done_testing();
