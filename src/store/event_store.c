@@ -190,22 +190,15 @@ clear_event(WfEvent *event)
 	event->run_at = event->lease_until = event->started_at = DT_NOBEGIN;
 }
 
-/* The last one of the run that the scan is at. */
-static void
-read_last(WfScan *scan, WfEvent *event)
-{
-	clear_event(event);
-	if (wf_scan_next(scan, BackwardScanDirection))
-		read_event(scan, event);
-}
-
 void
 wf_event_last(const pg_uuid_t *run_id, int slice, Snapshot snapshot, WfEvent *event)
 {
 	WfScan		scan;
 
+	clear_event(event);
 	scan_events(&scan, run_id, slice, snapshot == NULL ? SnapshotSelf : snapshot);
-	read_last(&scan, event);
+	if (wf_scan_next(&scan, BackwardScanDirection))
+		read_event(&scan, event);
 	wf_scan_end(&scan);
 }
 

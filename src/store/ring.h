@@ -56,11 +56,6 @@ extern bool wf_ring_turn(TimestampTz now, bool patient);
 /* From when on the current slice is written to, where that is not known yet; patient: as above. */
 extern void wf_ring_note_opening(TimestampTz now, bool patient);
 
-/*
- * Truncate a sealed slice, if nobody uses it; nobody waits for that.  The
- * caller knows that all in it is over, by the workflows' definitions as they
- * were at that wf_workflow_epoch(), of all that a walk with that mark has met.
- */
 typedef enum WfEmptied
 {
 	WF_EMPTIED,
@@ -68,6 +63,11 @@ typedef enum WfEmptied
 	WF_EMPTIED_NOT_SURE			/* what the caller knows may not be so */
 } WfEmptied;
 
+/*
+ * Truncate a sealed slice, if nobody uses it; nobody waits for that.  The
+ * caller knows that all in it is over, by the workflows' definitions as they
+ * were at that wf_workflow_epoch(), of all that a walk with that mark has met.
+ */
 extern WfEmptied wf_ring_empty(int slice, uint64 definitions, const WfWalkMark *mark);
 
 /* for the ring of tasks, too: read a table of states */

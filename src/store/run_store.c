@@ -44,32 +44,33 @@ enum
 	PAYLOAD, KEY_DIGEST, KEY, KEY_ANCHOR, KEY_TTL, REPLACES, NCOLUMNS = REPLACES
 };
 
-#define RELEASE_KEY(n) { \
-	.purpose = "take a key from a run", \
+/* Update a run's row, which $1 is the id of, and say where it is now. */
+#define UPDATE_RUN(n, what, assignments, condition, ...) { \
+	.purpose = what, \
 	.sql = \
-	"UPDATE ONLY wf.run_" #n " " \
-	"   SET key_digest = NULL " \
-	" WHERE run_id OPERATOR(pg_catalog.=) $1 " \
-	"   AND key_digest OPERATOR(pg_catalog.=) $2 " \
+	"UPDATE ONLY wf.run_" #n " SET " assignments \
+	" WHERE run_id OPERATOR(pg_catalog.=) $1 " condition \
 	"RETURNING ctid", \
-	.nargs = 2, \
-	.argtypes = (const Oid[]) {UUIDOID, UUIDOID}, \
+	.nargs = lengthof(((const Oid[]) {__VA_ARGS__})), \
+	.argtypes = (const Oid[]) {__VA_ARGS__}, \
 	.expect = SPI_OK_UPDATE_RETURNING, \
 	.by_index = true, \
 }
 
-#define REPLACE_RUN(n) { \
-	.purpose = "replace a queued run", \
-	.sql = \
-	"UPDATE ONLY wf.run_" #n " " \
-	"   SET payload = $2, fingerprint = $3, run_at = $4, priority = $5, key_ttl = $6 " \
-	" WHERE run_id OPERATOR(pg_catalog.=) $1 " \
-	"RETURNING ctid", \
-	.nargs = 6, \
-	.argtypes = (const Oid[]) {UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID}, \
-	.expect = SPI_OK_UPDATE_RETURNING, \
-	.by_index = true, \
-}
+#define RELEASE_KEY(n) \
+	UPDATE_RUN(n, "take a key from a run", \
+			   "key_digest = NULL", \
+			   "AND key_digest OPERATOR(pg_catalog.=) $2 ", \
+			   UUIDOID, UUIDOID)
+
+#define REPLACE_RUN(n) \
+	UPDATE_RUN(n, "replace a queued run", \
+			   "payload = $2, fingerprint = $3, run_at = $4, priority = $5, key_ttl = $6", \
+			   "", \
+			   UUIDOID, JSONBOID, BYTEAOID, TIMESTAMPTZOID, INT4OID, INTERVALOID)
+
+#define ERASE_RUN(n) \
+	UPDATE_RUN(n, "erase the payload of a run", "payload = NULL", "", UUIDOID)
 
 #define DELETE_RUN(n) { \
 	.purpose = "delete a run that was carried to another slice", \
@@ -77,17 +78,6 @@ enum
 	.nargs = 1, \
 	.argtypes = (const Oid[]) {UUIDOID}, \
 	.expect = SPI_OK_DELETE, \
-	.by_index = true, \
-}
-
-#define ERASE_RUN(n) { \
-	.purpose = "erase the payload of a run", \
-	.sql = \
-	"UPDATE ONLY wf.run_" #n " SET payload = NULL WHERE run_id OPERATOR(pg_catalog.=) $1 " \
-	"RETURNING ctid", \
-	.nargs = 1, \
-	.argtypes = (const Oid[]) {UUIDOID}, \
-	.expect = SPI_OK_UPDATE_RETURNING, \
 	.by_index = true, \
 }
 
@@ -676,15 +666,14 @@ note_shift(int slice, BlockNumber from, BlockNumber to)
 		pg_atomic_fetch_add_u32(shifts(slice), 1);
 }
 
-/* Update a run's row; false: it is not there, or not so any more. */
+/*
+ * Update a run's row, which is in block `from`; InvalidBlockNumber: in some.  False:
+ * it is not there, or not so any more.
+ */
 static bool
-update_run(WfStatement *of_slices, const WfRun *run, Datum *values)
+update_run(WfStatement *of_slices, const WfRun *run, BlockNumber from, Datum *values)
 {
-	WfRun		now = *run;
-	WfHolder	holder;
 	bool		found;
-	bool		locked = wf_run_lock(&now, &holder) == WF_ROW_LOCKED;
-	BlockNumber from = locked ? now.block : InvalidBlockNumber;
 
 	wf_spi_begin();
 	found = wf_spi_run(&of_slices[run->slice], values, NULL, 0) == 1;
@@ -699,12 +688,22 @@ update_run(WfStatement *of_slices, const WfRun *run, Datum *values)
 	return found;
 }
 
+/* In which block a run's row stays until the transaction ends, or InvalidBlockNumber. */
+static BlockNumber
+lock_block(const WfRun *run)
+{
+	WfRun		now = *run;
+	WfHolder	holder;
+
+	return wf_run_lock(&now, &holder) == WF_ROW_LOCKED ? now.block : InvalidBlockNumber;
+}
+
 bool
 wf_run_release_key(const WfRun *run)
 {
 	Datum		values[2] = {UUIDPGetDatum(&run->run_id), UUIDPGetDatum(&run->digest)};
 
-	return update_run(release_key, run, values);
+	return update_run(release_key, run, run->block, values);
 }
 
 bool
@@ -721,7 +720,7 @@ wf_run_replace(const WfRun *run)
 	values[3] = TimestampTzGetDatum(run->run_at);
 	values[4] = Int32GetDatum(run->priority);
 	values[5] = IntervalPGetDatum(&run->key_ttl);
-	return update_run(replace_run, run, values);
+	return update_run(replace_run, run, lock_block(run), values);
 }
 
 void
@@ -748,7 +747,7 @@ wf_run_erase(const WfRun *run)
 {
 	Datum		values[1] = {UUIDPGetDatum(&run->run_id)};
 
-	(void) update_run(erase_run, run, values);
+	(void) update_run(erase_run, run, lock_block(run), values);
 }
 
 void

@@ -119,7 +119,7 @@ extern bool wf_run_find_key(const pg_uuid_t *digest, WfRun *run);
  */
 extern WfRowLock wf_run_lock(WfRun *run, WfHolder *holder);
 
-/* Take the key from a run; false: it has lost it meanwhile. */
+/* Take the key from a run, as wf_run_lock has read it; false: it has lost it meanwhile. */
 extern bool wf_run_release_key(const WfRun *run);
 
 /* Give a run another payload and key settings (on_conflict => 'replace'). */

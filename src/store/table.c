@@ -227,6 +227,23 @@ insert_entry(Relation heap, WfIndexEntry *entry, ItemPointer tid,
 	return fine;
 }
 
+static void
+insert_with_token(Relation heap, HeapTuple tuple, uint32 token)
+{
+	HeapTupleHeaderSetSpeculativeToken(tuple->t_data, token);
+	heap_insert(heap, tuple, GetCurrentCommandId(true), HEAP_INSERT_SPECULATIVE, NULL);
+}
+
+/* The row is there for good, or was never there. */
+static void
+confirm(Relation heap, HeapTuple tuple, bool won)
+{
+	if (won)
+		heap_finish_speculative(heap, &tuple->t_self);
+	else
+		heap_abort_speculative(heap, &tuple->t_self);
+}
+
 /*
  * Insert a row speculatively, as INSERT ... ON CONFLICT does: whoever meets
  * it before it is confirmed waits for that, not for our transaction.
@@ -235,17 +252,11 @@ static bool
 insert_speculatively(Relation heap, HeapTuple tuple, WfIndexEntry *arbiter)
 {
 	TransactionId xid = GetCurrentTransactionId();
-	uint32		token = SpeculativeInsertionLockAcquire(xid);
 	bool		won;
 
-	HeapTupleHeaderSetSpeculativeToken(tuple->t_data, token);
-	heap_insert(heap, tuple, GetCurrentCommandId(true),
-				HEAP_INSERT_SPECULATIVE, NULL);
+	insert_with_token(heap, tuple, SpeculativeInsertionLockAcquire(xid));
 	won = insert_entry(heap, arbiter, &tuple->t_self, UNIQUE_CHECK_PARTIAL);
-	if (won)
-		heap_finish_speculative(heap, &tuple->t_self);
-	else
-		heap_abort_speculative(heap, &tuple->t_self);
+	confirm(heap, tuple, won);
 	SpeculativeInsertionLockRelease(xid);
 	return won;
 }
@@ -344,19 +355,13 @@ wf_table_insert_each(Oid table, WfNewRow *rows, int n)
 
 		Assert(rows[i].nentries == rows[0].nentries);
 		tuple->t_tableOid = table;
-		HeapTupleHeaderSetSpeculativeToken(tuple->t_data, token);
-		heap_insert(heap, tuple, GetCurrentCommandId(true), HEAP_INSERT_SPECULATIVE, NULL);
+		insert_with_token(heap, tuple, token);
 		rows[i].tuple = tuple;
 		rows[i].inserted = true;
 	}
 	insert_entries_of(heap, rows, n, 0, UNIQUE_CHECK_PARTIAL);
 	for (int i = 0; i < n; i++)
-	{
-		if (rows[i].inserted)
-			heap_finish_speculative(heap, &rows[i].tuple->t_self);
-		else
-			heap_abort_speculative(heap, &rows[i].tuple->t_self);
-	}
+		confirm(heap, rows[i].tuple, rows[i].inserted);
 	SpeculativeInsertionLockRelease(xid);
 
 	for (int k = 1; k < rows[0].nentries; k++)
